@@ -1,0 +1,1 @@
+"""The log: an append-only, checksummed sequence of events in segment files, or in memory."""

@@ -1,0 +1,277 @@
+"""Results: what the faces return, as frozen structs. Times are aware UTC datetimes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from walnut.model.event import Json
+from walnut.model.requests import Durability, Selector
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True):
+    """A write that reached `durability`. `replayed`: the idempotency key was known, this is the first write's.
+
+    `version` is the LSN of the last event that touched the memory: pass it as `expected_version`.
+    """
+
+    lsn: int
+    event_id: str
+    durability: Durability
+    memory_id: str | None = None
+    version: int | None = None
+    replayed: bool = False
+    reverted: bool = False
+    erased: bool = False
+
+
+class MemoryRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a memory. `version` counts reverts too, so it can be above `lsn`."""
+
+    memory_id: str
+    event_id: str
+    lsn: int
+    version: int
+    text: str
+    scope: str
+    actor: str
+    recorded_at: datetime
+    occurred_at: datetime
+    valid_from: datetime
+    valid_until: datetime | None = None
+    expires_at: datetime | None = None
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+    confidence: float | None = None
+    data: Json = None
+    source: dict[str, Json] | None = None
+    subject: str | None = None
+    caused_by: tuple[int, ...] = ()
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One summand of a score: the parts of a hit sum to its score."""
+
+    name: str
+    value: float
+    detail: str = ""
+
+
+class Hit(MemoryRecord, frozen=True, kw_only=True):
+    """A recalled memory with its score; with `explain=True` the parts that sum to it."""
+
+    score: float
+    parts: tuple[Part, ...] = ()
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a listing; pass `cursor` to go on at the same LSN (None at the end)."""
+
+    items: tuple[MemoryRecord, ...]
+    cursor: str | None
+    lsn: int
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a memory's history.
+
+    `state` is "current", "superseded", "reverted", "deleted" (before or at a forget), "expired" or "erased";
+    `memory` is None for entries without text of their own (a forget, a revert, an erased event).
+    """
+
+    lsn: int
+    event_id: str
+    kind: str
+    op: str
+    actor: str | None
+    recorded_at: datetime
+    state: str
+    memory: MemoryRecord | None = None
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """Prompt-ready text within the budget (estimated tokens), with citations `[evt_…]`."""
+
+    text: str
+    tokens: int
+    budget: int
+    citations: tuple[str, ...]
+    hits: tuple[Hit, ...]
+    left_out: int
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One event in a chain of evidence, with what it rests on (or led to); a stub when it lies outside the scope."""
+
+    lsn: int
+    event_id: str
+    kind: str
+    reason: str
+    recorded_at: datetime
+    actor: str | None = None
+    scope: str | None = None
+    source: dict[str, Json] | None = None
+    text: str | None = None
+    steps: tuple[Step, ...] = ()
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a memory says what it says, down to raw events; `str()` draws the tree."""
+
+    memory_id: str
+    direction: str
+    root: Step
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+
+        def draw(step: Step, depth: int) -> None:
+            who = f" by {step.actor}" if step.actor else ""
+            said = f": {step.text}" if step.text is not None else ""
+            lines.append(f"{'  ' * depth}{step.reason} [{step.event_id}] {step.recorded_at:%Y-%m-%d %H:%M}{who}{said}")
+            for child in step.steps:
+                draw(child, depth + 1)
+
+        draw(self.root, 0)
+        return "\n".join(lines)
+
+
+class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a revert plan.
+
+    `role` is "selected", "derived" (goes with its evidence), "suspect" (written after being shown a reverted
+    memory), "needs_recompute" (kept: other evidence is left) or "kept" (can't be reverted). `because` holds the
+    LSNs that pulled it in, `reverts` tells whether `apply` undoes it.
+    """
+
+    lsn: int
+    event_id: str
+    kind: str
+    role: Literal["selected", "derived", "suspect", "needs_recompute", "kept"]
+    reason: str
+    reverts: bool
+    memory_ids: tuple[str, ...] = ()
+    because: tuple[int, ...] = ()
+    actor: str | None = None
+    text: str | None = None
+    recorded_at: datetime | None = None
+
+
+class RevertPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an undo would touch; nothing is done until `apply`. `lsn` is where the log stood."""
+
+    scope: str
+    actor: str
+    lsn: int
+    selector: Selector
+    items: tuple[PlanItem, ...]
+    ranges: tuple[tuple[int, int], ...]
+    memory_ids: tuple[str, ...]
+    include_suspects: bool = False
+
+    def __str__(self) -> str:
+        by_lsn = {item.lsn: item for item in self.items}
+        lines: list[str] = []
+
+        def draw(item: PlanItem, depth: int) -> None:
+            mark = "undo" if item.reverts else "keep"
+            said = f": {item.text}" if item.text is not None else ""
+            lines.append(f"{'  ' * depth}{mark} [{item.event_id}] {item.role}, {item.reason}{said}")
+            for child in self.items:
+                if child.because and child.because[0] == item.lsn and child.lsn != item.lsn:
+                    draw(child, depth + 1)
+
+        for item in self.items:
+            if not item.because or item.because[0] not in by_lsn:
+                draw(item, 0)
+        undone = sum(item.reverts for item in self.items)
+        lines.append(f"{undone} events, {len(self.memory_ids)} memories; nothing is done until the plan is applied")
+        return "\n".join(lines)
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of damage: the file, the byte offset, the LSNs it concerns, and what is wrong."""
+
+    file: str
+    offset: int
+    message: str
+    first_lsn: int | None = None
+    last_lsn: int | None = None
+
+
+class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of an offline check: `ok`, what was read, and every finding."""
+
+    ok: bool
+    segments: int
+    frames: int
+    events: int
+    last_lsn: int
+    bytes_read: int
+    chain: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        what = f"{self.events} events in {self.segments} segments, {self.bytes_read} bytes"
+        return f"intact: {what}" if self.ok else f"DAMAGED ({len(self.findings)} findings): {what}"
+
+
+class RepairReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a repair did: events kept and lost, and where the damaged files were put."""
+
+    kept_events: int
+    lost_ranges: tuple[tuple[int, int], ...]
+    set_aside: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an event lies: `file` within the store, `offset` and `length` of its frame in bytes."""
+
+    lsn: int
+    file: str
+    offset: int
+    length: int
+
+
+class ViewStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A view: where it stands, and the error it stopped at, if any."""
+
+    name: str
+    version: int
+    applied_lsn: int
+    failed_at: int | None = None
+    failure: str | None = None
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts and sizes (bytes) of a store."""
+
+    last_lsn: int
+    memories: int
+    scopes: int
+    segments: int
+    log_bytes: int
+    view_bytes: int
+    checkpoint_bytes: int
+    views: tuple[ViewStatus, ...]
+    checkpoints: tuple[int, ...]
+    format: int
+
+
+class ViewCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """Live against replayed: equal digests of logical rows mean the view is what the log says."""
+
+    name: str
+    lsn: int
+    ok: bool
+    live_digest: str
+    replayed_digest: str
+    differences: tuple[str, ...] = ()
