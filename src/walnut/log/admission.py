@@ -215,8 +215,8 @@ def admit(batch: Batch, *, overlay: Overlay, checked: Precheck | None = None) ->
     """Decide about one batch and add what is to be written to the overlay.
 
     A transaction whose idempotency keys are known is replayed; conditions hold for what is new, so a batch
-    that is replayed whole does not meet them again. Raises IdempotencyConflict, InvalidArgument, or the error of a
-    condition; then the overlay is as it was.
+    that is replayed whole does not meet them again. Raises IdempotencyConflict, InvalidArgument, or the error
+    of a condition; then the overlay is as it was.
     """
     start = len(overlay.entries)
     results: list[Appended] = []
