@@ -16,7 +16,7 @@ from tests.tidy.tree import ROOT
 METADATA: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # Slow to import, and many a program never needs them: they come with what uses them.
-LATE_MODULES = {"asyncio", "numpy", "mcp", "sqlite3"}
+LATE_MODULES = {"asyncio", "numpy", "mcp"}
 
 
 def undocumented(module: ModuleType) -> list[str]:
