@@ -1,0 +1,145 @@
+"""Walnut: durable memory for AI agents. A write-ahead log is the truth; everything read from is a view of it.
+
+>>> import walnut
+>>> with walnut.open("memory://") as m:
+...     ack = m.remember("Prefers CSV exports", tags=["preference"])
+...     [hit.text for hit in m.recall("which export format?")]
+['Prefers CSV exports']
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from walnut import aio
+    from walnut.errors import (
+        AccessDenied,
+        DurabilityUnknown,
+        FormatTooNew,
+        IdempotencyConflict,
+        ImportRejected,
+        InvalidArgument,
+        LogBusy,
+        LogCorruption,
+        NotAStore,
+        NotFound,
+        ScopeError,
+        StalePlan,
+        StorageFailed,
+        StorageFull,
+        StoreClosed,
+        UnsupportedFileSystem,
+        UnsupportedPlatform,
+        VersionConflict,
+        ViewFailed,
+        ViewLag,
+        WalnutError,
+    )
+    from walnut.memory import Memory, MemoryAt, open
+    from walnut.model.event import Content, Event
+    from walnut.model.results import (
+        Ack,
+        Context,
+        Explanation,
+        Finding,
+        Hit,
+        MemoryRecord,
+        Page,
+        Part,
+        PlanItem,
+        Position,
+        RepairReport,
+        RevertPlan,
+        Stats,
+        Step,
+        VerifyReport,
+        Version,
+        ViewCheck,
+        ViewStatus,
+    )
+    from walnut.offline import repair, verify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccessDenied",
+    "Ack",
+    "Content",
+    "Context",
+    "DurabilityUnknown",
+    "Event",
+    "Explanation",
+    "Finding",
+    "FormatTooNew",
+    "Hit",
+    "IdempotencyConflict",
+    "ImportRejected",
+    "InvalidArgument",
+    "LogBusy",
+    "LogCorruption",
+    "Memory",
+    "MemoryAt",
+    "MemoryRecord",
+    "NotAStore",
+    "NotFound",
+    "Page",
+    "Part",
+    "PlanItem",
+    "Position",
+    "RepairReport",
+    "RevertPlan",
+    "ScopeError",
+    "StalePlan",
+    "Stats",
+    "Step",
+    "StorageFailed",
+    "StorageFull",
+    "StoreClosed",
+    "UnsupportedFileSystem",
+    "UnsupportedPlatform",
+    "VerifyReport",
+    "Version",
+    "VersionConflict",
+    "ViewCheck",
+    "ViewFailed",
+    "ViewLag",
+    "ViewStatus",
+    "WalnutError",
+    "__version__",
+    "aio",
+    "open",
+    "repair",
+    "verify",
+]
+
+# Found on first use, so that `import walnut` costs nothing that is not needed.
+_HOMES = {
+    **dict.fromkeys(("Memory", "MemoryAt", "open"), "memory"),
+    **dict.fromkeys(("Content", "Event"), "model.event"),
+    **dict.fromkeys(("repair", "verify"), "offline"),
+    **dict.fromkeys(
+        (
+            *("Ack", "Context", "Explanation", "Finding", "Hit", "MemoryRecord", "Page", "Part", "PlanItem"),
+            *("Position", "RepairReport", "RevertPlan", "Stats", "Step", "VerifyReport", "Version"),
+            *("ViewCheck", "ViewStatus"),
+        ),
+        "model.results",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'walnut' has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "aio":
+        return import_module("walnut.aio")
+    found: object = getattr(import_module(f"walnut.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
