@@ -14,10 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import Protocol
 
 _NETWORK_FILE_SYSTEMS = frozenset(
-    "nfs nfs4 cifs smb3 smbfs afpfs 9p ceph glusterfs fuse.glusterfs fuse.sshfs fuse.s3fs lustre beegfs ocfs2 webdav davfs".split()
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "9p", "ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs"}
+    | {"fuse.s3fs", "lustre", "beegfs", "ocfs2", "webdav", "davfs"}
 )
 
 
@@ -34,7 +36,9 @@ class Lock(Protocol):
 
     def __enter__(self) -> bool: ...
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
 
 class MappedFile(Protocol):
@@ -250,7 +254,7 @@ class System:
     def boot_id(self) -> bytes:
         """16 bytes that differ after every reboot of the machine."""
         if sys.platform == "darwin":
-            import subprocess  # noqa: PLC0415 - macOS only
+            import subprocess
 
             done = subprocess.run(
                 ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, check=True, text=True

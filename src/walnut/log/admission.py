@@ -166,15 +166,15 @@ class Overlay:
                 if before is not None and draft.kind_if_exists is not None:
                     kind, op = draft.kind_if_exists, UPDATE
             recorded_at, clock_raw = self._time(draft)
+            if number and recorded_at != self._recorded_at:
+                raise InvalidArgument("events of one transaction have different times", where="recorded_at")
             raw_id = draft.event_id or ids.ulid(recorded_at // 1_000_000, self._random(10))
             self.entries.append(Entry(draft, lsn, raw_id, recorded_at, clock_raw, kind, op, before, number))
             self._recorded_at = recorded_at
             for touch in touches:
                 self._touches[touch] = lsn
             if draft.idem is not None:
-                if (
-                    draft.idem in self._idems
-                ):  # had it been there before this transaction, it would be a replay
+                if draft.idem in self._idems:  # had it been there before this transaction, it would be a replay
                     raise _other_transaction(lsn)
                 self._idems[draft.idem] = lsn
 
@@ -206,9 +206,7 @@ def precheck(batch: Batch, *, read: Callable[[int], Iterator[Event]], upto: int)
     """
     if all(condition.matches is None for condition in batch.conditions):
         return None
-    return Precheck(
-        upto, tuple(_first_match(each, read, after=each.after, upto=upto) for each in batch.conditions)
-    )
+    return Precheck(upto, tuple(_first_match(each, read, after=each.after, upto=upto) for each in batch.conditions))
 
 
 def admit(batch: Batch, *, overlay: Overlay, checked: Precheck | None = None) -> Admission:

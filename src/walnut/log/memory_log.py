@@ -223,9 +223,7 @@ class _Written:
         for each in self.frames:
             envelopes = self._envelopes[lsn : each.last_lsn]
             chain = _chain(chain, envelopes)
-            good = chain == each.chain and [e.lsn for e in envelopes] == list(
-                range(lsn + 1, each.last_lsn + 1)
-            )
+            good = chain == each.chain and [e.lsn for e in envelopes] == list(range(lsn + 1, each.last_lsn + 1))
             for event, content in zip(envelopes, self._contents[lsn : each.last_lsn], strict=True):
                 good = good and event.commitment == frame.commit(content.data, content.salt)
             if not good:

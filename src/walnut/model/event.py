@@ -9,7 +9,7 @@ import msgspec
 from walnut.model import ids
 
 if TYPE_CHECKING:
-    Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 else:  # msgspec resolves annotations, and a recursive alias is beyond it
     Json = Any
 

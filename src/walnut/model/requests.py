@@ -47,6 +47,14 @@ class Remember(msgspec.Struct, frozen=True, kw_only=True):
     expected_version: int | None = None
 
 
+class Forget(msgspec.Struct, frozen=True, kw_only=True):
+    """One memory to retract."""
+
+    memory_id: str
+    expected_version: int | None = None
+    idempotency_key: str | None = None
+
+
 class Recall(msgspec.Struct, frozen=True, kw_only=True):
     """A search. `since` and `until` bound `occurred_at` (half open); `below` also searches descendants."""
 

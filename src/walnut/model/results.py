@@ -77,7 +77,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of a memory's history.
 
-    `state` is "current", "superseded", "reverted", "deleted" (before or at a forget), "expired" or "erased";
+    `state` is "current", "superseded", "reverted", "deleted" (before or at a forget), "expired", "scheduled"
+    (valid later) or "erased"; undos are "current" while they count;
     `memory` is None for entries without text of their own (a forget, a revert, an erased event).
     """
 

@@ -49,4 +49,4 @@ def within(path: str, bound: str) -> bool:
     >>> within("user:alice/session:1", "user:alice"), within("user:alice2", "user:alice")
     (True, False)
     """
-    return bound == ROOT or path == bound or path.startswith(bound + "/")
+    return bound in (ROOT, path) or path.startswith(bound + "/")

@@ -1,0 +1,173 @@
+"""Group commit: whatever waits is written in one frame and made durable by one sync.
+
+A caller that finds nobody at work commits inline, without a hand-off. Whoever comes while a commit is under way
+queues; one committer thread takes all that is queued as the next group. So a lone writer never waits for company,
+and a thousand writers share a sync.
+
+    who                 holds         does
+    inline caller       busy          commits its own batch, then hands the queue over, or clears busy
+    committer thread    busy          commits group after group until the queue is empty, then clears busy
+    everybody else      nothing       queues, then waits for its ticket
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from walnut.errors import StoreClosed
+from walnut.log.admission import Precheck
+from walnut.log.frame import Sealed
+from walnut.ports import Appended, Batch, Ticket
+from walnut.system import System, Thread
+
+GROUP_BATCHES = 4096
+GROUP_BYTES = 8 * 1024 * 1024
+
+
+class Pending:
+    """A batch on its way: the ticket that its caller holds."""
+
+    __slots__ = ("_callbacks", "_done", "_gate", "_system", "answer", "batch", "checked", "contents", "error", "size")
+
+    def __init__(
+        self, system: System, batch: Batch, contents: dict[int, Sealed], size: int, checked: Precheck | None
+    ) -> None:
+        self.batch = batch
+        self.contents = contents
+        self.size = size
+        self.checked = checked
+        self.answer: tuple[Appended, ...] = ()
+        self.error: BaseException | None = None
+        self._system = system
+        self._gate = system.lock()
+        self._gate.acquire()
+        self._done = False
+        self._callbacks: list[Callable[[Ticket], None]] = []
+
+    @property
+    def done(self) -> bool:
+        """Whether it has an outcome."""
+        return self._done
+
+    def finish(self, answer: tuple[Appended, ...] = (), error: BaseException | None = None) -> None:
+        """Give it its outcome, once."""
+        if self._done:
+            return
+        self.answer, self.error = answer, error
+        self._done = True
+        self._gate.release()
+        while self._callbacks:
+            self._callbacks.pop()(self)
+
+    def result(self, timeout: float | None = None) -> tuple[Appended, ...]:
+        """Wait for the outcome; TimeoutError after `timeout` seconds."""
+        if not self._done:
+            if not self._gate.acquire(timeout=-1 if timeout is None else timeout):
+                raise TimeoutError
+            self._gate.release()
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+    def add_done_callback(self, callback: Callable[[Ticket], None]) -> None:
+        """Call once it is done, at once if it is."""
+        self._callbacks.append(callback)
+        if self._done:
+            while self._callbacks:
+                self._callbacks.pop()(self)
+
+
+class Committer:
+    """Runs `commit` on groups of batches, one group at a time."""
+
+    def __init__(self, system: System, commit: Callable[[Sequence[Pending]], None]) -> None:
+        self.mutex = system.lock()
+        self._system = system
+        self._commit = commit
+        self._queue: list[Pending] = []
+        self._busy = False
+        self._closed = False
+        self._thread: Thread | None = None
+        self._wake = system.queue()
+
+    def run(self, pending: Pending) -> tuple[Appended, ...]:
+        """Commit inline if nobody is at work, else queue and wait."""
+        with self.mutex:
+            self._refuse_closed()
+            inline = not self._busy
+            self._busy = True
+            if not inline:
+                self._queue.append(pending)
+        if inline:
+            try:
+                self._commit([pending])
+            finally:
+                self._hand_over()
+        return pending.result()
+
+    def submit(self, pending: Pending) -> None:
+        """Queue and return."""
+        with self.mutex:
+            self._refuse_closed()
+            self._queue.append(pending)
+            if self._busy:
+                return
+            self._busy = True
+            self._wake_thread()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreClosed("the log is closed", hint="open the store again")
+
+    def _hand_over(self) -> None:
+        with self.mutex:
+            if self._queue:
+                self._wake_thread()
+            else:
+                self._busy = False
+
+    def _wake_thread(self) -> None:
+        if self._thread is None:
+            self._thread = self._system.start_thread(self._loop, name="walnut-committer")
+        self._wake.put(None)
+
+    def _loop(self) -> None:
+        while self._wake.get() is None:
+            group = self._take()
+            while group:
+                self._commit_all(group)
+                group = self._take()
+
+    def _commit_all(self, group: list[Pending]) -> None:
+        try:
+            self._commit(group)
+        except Exception as error:  # noqa: BLE001 - reported to every caller that waits
+            for pending in group:
+                pending.finish(error=error)
+
+    def _take(self) -> list[Pending]:
+        with self.mutex:
+            size = 0
+            for count, pending in enumerate(self._queue):
+                size += pending.size
+                if count and (size > GROUP_BYTES or count >= GROUP_BATCHES):
+                    group, self._queue = self._queue[:count], self._queue[count:]
+                    return group
+            group, self._queue = self._queue, []
+            if not group:
+                self._busy = False
+            return group
+
+    def close(self) -> None:
+        """Refuse new batches, finish what is queued, end the thread."""
+        with self.mutex:
+            self._closed = True
+            thread = self._thread
+        if thread is not None:
+            self._wake.put(0)
+            thread.join()
+        while True:
+            with self.mutex:
+                if not self._busy:
+                    return
+            self._system.sleep(0.001)

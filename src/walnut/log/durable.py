@@ -1,0 +1,95 @@
+"""Durability: one sync for all that is written, and the watermark that tells every process how far it got."""
+
+from __future__ import annotations
+
+from walnut.errors import LogCorruption
+from walnut.log import failures
+from walnut.log.segments import Segments
+from walnut.log.shared import FileLock, Shared, State
+from walnut.system import System
+
+_SHORTEST_POLL, _LONGEST_POLL = 0.001, 0.05
+
+
+class Durable:
+    """The durable end of the log. No lock that a writer needs is held while the disk works."""
+
+    def __init__(self, system: System, *, segments: Segments, shared: Shared, lock: FileLock, epoch: int) -> None:
+        self.lock = lock
+        self.one_at_a_time = system.lock()
+        self._system = system
+        self._segments = segments
+        self._shared = shared
+        self._epoch = epoch
+        self._changed = system.condition()
+        self._waiting = 0
+
+    def state(self) -> State:
+        """The durable end as any process has published it."""
+        mark = self._shared.mark.load()
+        if mark is None:
+            raise LogCorruption("the mark is damaged", file="log/mark", offset=0, hint="close all processes, reopen")
+        if mark.segment > self._segments.last:
+            self._segments.discover()
+        return mark
+
+    def check(self) -> None:
+        """DurabilityUnknown once a sync has failed in any process."""
+        if self._shared.poisoned() or self._shared.epoch() != self._epoch:
+            raise failures.poisoned()
+
+    def sync(self, lsn: int | None) -> State:
+        """Return when everything up to `lsn` (None: all that is written) is on disk.
+
+        The written end is read before the disk is asked: what was written before the sync began is what it
+        covers. Predecessors of that segment were synced before it began. A failed sync is final for all.
+        """
+        mark = self.state()
+        if lsn is not None and mark.lsn >= lsn:
+            return mark
+        with self.one_at_a_time:
+            mark = self.state()
+            if lsn is not None and mark.lsn >= lsn:
+                return mark
+            self.check()
+            written = self._shared.written.load()
+            if written is None:
+                raise LogCorruption("the shared state is damaged", file="log/shared", offset=0)
+            if written.lsn <= mark.lsn:
+                return mark
+            if written.segment > self._segments.last:
+                self._segments.discover()
+            try:
+                self._system.datasync(self._segments.get(written.segment).fd)
+            except OSError:
+                self._shared.poison(self._epoch)
+                raise failures.poisoned("the sync failed") from None
+            self.check()
+            return self._publish(written)
+
+    def _publish(self, written: State) -> State:
+        with self.lock:
+            mark = self.state()
+            if written.lsn > mark.lsn:
+                self._shared.mark.store(written, mark.seq + 1)
+                mark = written
+        if self._waiting:
+            with self._changed:
+                self._changed.notify_all()
+        return mark
+
+    def wait(self, lsn: int, timeout: float | None) -> bool:
+        """Wait until any process has made `lsn` durable; False after `timeout` seconds."""
+        deadline = None if timeout is None else self._system.monotonic() + timeout
+        pause = _SHORTEST_POLL
+        while self.state().lsn < lsn:
+            self.check()
+            left = _LONGEST_POLL if deadline is None else deadline - self._system.monotonic()
+            if left <= 0:
+                return False
+            with self._changed:
+                self._waiting += 1
+                self._changed.wait(min(pause, left))
+                self._waiting -= 1
+            pause = min(pause * 2, _LONGEST_POLL)
+        return True

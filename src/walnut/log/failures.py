@@ -1,0 +1,28 @@
+"""What the operating system refuses, as errors of ours."""
+
+from __future__ import annotations
+
+import errno
+
+from walnut.errors import AccessDenied, DurabilityUnknown, StorageFailed, StorageFull, WalnutError
+
+
+def storage_error(error: OSError, doing: str) -> WalnutError:
+    """The error for a failed syscall; nothing was acknowledged."""
+    number = error.errno or 0
+    name = errno.errorcode.get(number, str(number))
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageFull(
+            f"no space while {doing} ({name})", hint="make room; earlier writes stand, and work goes on then"
+        )
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return AccessDenied(f"not allowed while {doing} ({name})", hint="check the folder's owner and mode")
+    return StorageFailed(f"the system failed while {doing} ({name})", hint="check the disk; nothing was acknowledged")
+
+
+def poisoned(cause: str = "an earlier sync failed") -> DurabilityUnknown:
+    """The error once a sync has failed, for every process that has the log open."""
+    return DurabilityUnknown(
+        f"{cause}: what was not acknowledged may or may not be on disk",
+        hint="close the store and open it again; that recovers it",
+    )

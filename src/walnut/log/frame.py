@@ -1,0 +1,278 @@
+"""Frames: one atomic batch as bytes, and back. The bytes are described in docs/reference/format.md.
+
+A frame is a 96-byte header and a body: the envelopes in one section, then one content record an event. Header and
+body have a CRC32C each, seeded with log id, segment number and file offset, so that no frame is valid anywhere else.
+The chain hash runs over headers and envelopes only: a blanked content leaves it verifiable.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import google_crc32c
+import msgspec
+
+from walnut.errors import FormatTooNew, InvalidArgument
+from walnut.model.event import DELETE, INSERT, NONE, SCHEMA, UPDATE, Content, Event
+
+MAGIC = b"\xf5WF1"
+HEADER_SIZE = 96
+ALIGNMENT = 8
+#: The last bytes of a frame: never zero, so that no sector's share of a whole frame is all zero.
+END = 0xE5
+MAX_BODY = 32 * 1024 * 1024
+
+# Frame types; 0 is reserved for prepared space, 2 and up for checkpoints and purges of later versions.
+EVENTS = 1
+# Record types. Blobs (content-addressed values) and references to them are reserved.
+CONTENT, BLOB, ERASED = 1, 2, 3
+# Codecs of a section; 1 is reserved for zstd.
+PLAIN = 0
+
+_HEADER = struct.Struct("<4sIIIQIBBHQQQII32s")
+_PREAMBLE = struct.Struct("<IB3x")
+_RECORD = struct.Struct("<IBBHI16s")
+_PLACE = struct.Struct("<Q")
+RECORD_SIZE = _RECORD.size
+PREAMBLE_SIZE = _PREAMBLE.size
+
+_OPS = (NONE, INSERT, UPDATE, DELETE)
+_OP_NUMBERS = {op: number for number, op in enumerate(_OPS)}
+
+_extend = google_crc32c.extend
+
+
+class Header(msgspec.Struct, frozen=True, array_like=True):
+    """A frame's header. `synced_upto` is the LSN known durable when it was written; times are ns since 1970."""
+
+    magic: bytes
+    header_crc: int
+    body_crc: int
+    body_length: int
+    first_lsn: int
+    count: int
+    type: int
+    flags: int
+    reserved: int
+    synced_upto: int
+    recorded_at: int
+    clock_raw: int
+    epoch: int
+    writer_id: int
+    prev_hash: bytes
+
+    @property
+    def length(self) -> int:
+        """Bytes of the whole frame."""
+        return HEADER_SIZE + self.body_length
+
+    @property
+    def last_lsn(self) -> int:
+        """The LSN of its last event."""
+        return self.first_lsn + self.count - 1
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """An envelope on disk; LSN and times are the frame's, `txn_back` counts events back to the transaction's first."""
+
+    raw_id: bytes
+    kind: str
+    op: int
+    txn_back: int
+    touches: bytes
+    commitment: bytes
+    before_lsn: int | None = None
+    idem: bytes | None = None
+    schema: int = SCHEMA
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """A content made ready for the log: its bytes, its salt, and the commitment to both."""
+
+    data: bytes
+    salt: bytes
+    commitment: bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_content_decoder = msgspec.msgpack.Decoder(Content)
+_envelopes_decoder = msgspec.msgpack.Decoder(list[Envelope])
+
+
+def seed(log_id: bytes, segment: int) -> int:
+    """What every CRC in this segment starts from."""
+    return int(google_crc32c.value(log_id + segment.to_bytes(8, "little")))
+
+
+def commit(data: bytes, salt: bytes) -> bytes:
+    """The commitment: blake2b-256 over salt and content bytes."""
+    return blake2b(salt + data, digest_size=32).digest()
+
+
+def seal(content: Content, salt: bytes) -> Sealed:
+    """Encode a content; InvalidArgument when it holds what msgpack can't carry."""
+    try:
+        data = _encoder.encode(content)
+    except (OverflowError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgument(
+            f"the content can't be encoded ({type(error).__name__})",
+            where="data",
+            hint="integers have at most 64 bits; keys are strings; texts hold no lone surrogates",
+        ) from None
+    return Sealed(data, salt, commit(data, salt))
+
+
+def encode_envelopes(envelopes: Sequence[Envelope]) -> bytes:
+    """The envelope section."""
+    return _encoder.encode(envelopes)
+
+
+def op_number(op: str) -> int:
+    """The byte of an op."""
+    return _OP_NUMBERS[op]
+
+
+def encode(
+    *,
+    envelopes: bytes,
+    contents: Sequence[Sealed],
+    first_lsn: int,
+    synced_upto: int,
+    recorded_at: int,
+    clock_raw: int,
+    epoch: int,
+    writer_id: int,
+    prev_hash: bytes,
+    crc_seed: int,
+    offset: int,
+) -> tuple[bytes, bytes]:
+    """A whole frame for `offset` of a segment, and the chain hash after it."""
+    parts = [_PREAMBLE.pack(len(envelopes), PLAIN), envelopes]
+    for content in contents:
+        parts.append(_RECORD.pack(len(content.data), CONTENT, PLAIN, 0, 0, content.salt))
+        parts.append(content.data)
+    body = b"".join(parts)
+    body += bytes((END,)) * (ALIGNMENT - len(body) % ALIGNMENT)
+    if len(body) > MAX_BODY:
+        raise InvalidArgument(
+            f"a batch of {len(body)} bytes", where="items", hint=f"at most {MAX_BODY} bytes in one atomic batch"
+        )
+    base = _extend(crc_seed, _PLACE.pack(offset))
+    fields = (len(body), first_lsn, len(contents), EVENTS, 0, 0, synced_upto, recorded_at, clock_raw, epoch, writer_id)
+    header = _HEADER.pack(MAGIC, 0, _extend(base, body), *fields, prev_hash)
+    tail = header[8:]
+    header = MAGIC + _extend(base, tail).to_bytes(4, "little") + tail
+    return header + body, chain(header, envelopes)
+
+
+def chain(header: bytes, envelopes: bytes) -> bytes:
+    """The chain hash after a frame: everything in its header but the checksums, and its envelopes."""
+    hasher = blake2b(header[12:HEADER_SIZE], digest_size=32)
+    hasher.update(envelopes)
+    return hasher.digest()
+
+
+def read_header(data: bytes, *, crc_seed: int, offset: int, at: int = 0) -> Header | None:
+    """The header at `data[at:]` if it is whole and belongs at `offset` of its segment, else None."""
+    if len(data) - at < HEADER_SIZE or data[at : at + 4] != MAGIC:
+        return None
+    header = Header(*_HEADER.unpack_from(data, at))
+    base = _extend(crc_seed, _PLACE.pack(offset))
+    if _extend(base, data[at + 8 : at + HEADER_SIZE]) != header.header_crc:
+        return None
+    if not PREAMBLE_SIZE < header.body_length <= MAX_BODY + ALIGNMENT or header.body_length % ALIGNMENT:
+        return None
+    return header
+
+
+def body_is_whole(header: Header, body: bytes, *, crc_seed: int, offset: int) -> bool:
+    """Whether the body's checksum holds."""
+    return len(body) == header.body_length and _extend(_extend(crc_seed, _PLACE.pack(offset)), body) == header.body_crc
+
+
+def envelope_section(body: bytes) -> bytes:
+    """The bytes of the envelopes in a body; ValueError when they run past it."""
+    length, codec = _PREAMBLE.unpack_from(body)
+    if codec != PLAIN:
+        raise FormatTooNew(f"envelopes are in codec {codec}", hint="upgrade walnut")
+    if PREAMBLE_SIZE + length > len(body):
+        raise ValueError("envelope section is longer than the body")
+    return body[PREAMBLE_SIZE : PREAMBLE_SIZE + length]
+
+
+def read_envelopes(header: Header, body: bytes) -> list[Envelope]:
+    """All envelopes of a checked body; ValueError when they do not decode or their number is off."""
+    try:
+        envelopes = _envelopes_decoder.decode(envelope_section(body))
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"envelopes do not decode: {type(error).__name__}") from None
+    if len(envelopes) != header.count:
+        raise ValueError("number of envelopes is not the header's")
+    return envelopes
+
+
+def read_records(header: Header, body: bytes) -> list[tuple[bytes, bytes] | None]:
+    """Salt and bytes of each event's content, None where erased; ValueError when lengths do not add up."""
+    length, _ = _PREAMBLE.unpack_from(body)
+    at = PREAMBLE_SIZE + length
+    records: list[tuple[bytes, bytes] | None] = []
+    while len(records) < header.count:
+        if at + RECORD_SIZE > len(body):
+            raise ValueError("content records run past the body")
+        size, kind, codec, _flags, key_id, salt = _RECORD.unpack_from(body, at)
+        at += RECORD_SIZE
+        if at + size > len(body):
+            raise ValueError("a content record runs past the body")
+        if kind == CONTENT:
+            if codec != PLAIN or key_id:
+                raise FormatTooNew(f"a content is in codec {codec}, key {key_id}", hint="upgrade walnut")
+            records.append((salt, body[at : at + size]))
+        elif kind == ERASED:
+            records.append(None)
+        elif kind != BLOB:
+            raise FormatTooNew(f"a record is of type {kind}", hint="upgrade walnut")
+        at += size
+    return records
+
+
+def read_content(data: bytes) -> Content:
+    """Decode a content; ValueError when it does not."""
+    try:
+        return _content_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"content does not decode: {type(error).__name__}") from None
+
+
+def read_events(header: Header, body: bytes) -> list[Event]:
+    """All events of a checked frame; ValueError when it does not decode, FormatTooNew when it is a newer one's."""
+    if header.type != EVENTS:
+        raise FormatTooNew(f"a frame is of type {header.type}", hint="upgrade walnut")
+    envelopes = read_envelopes(header, body)
+    records = read_records(header, body)
+    raw = header.clock_raw or None
+    lsn = header.first_lsn
+    events = []
+    for envelope, record in zip(envelopes, records, strict=True):
+        if not 0 <= envelope.op < len(_OPS):
+            raise FormatTooNew(f"op {envelope.op} at LSN {lsn}", hint="upgrade walnut")
+        events.append(
+            Event(
+                lsn=lsn,
+                raw_id=envelope.raw_id,
+                recorded_at=header.recorded_at,
+                kind=envelope.kind,
+                op=_OPS[envelope.op],
+                txn=lsn - envelope.txn_back,
+                raw_touches=envelope.touches,
+                commitment=envelope.commitment,
+                content=None if record is None else read_content(record[1]),
+                before_lsn=envelope.before_lsn,
+                idem=envelope.idem,
+                clock_raw=raw,
+                schema=envelope.schema,
+            )
+        )
+        lsn += 1
+    return events

@@ -1,0 +1,103 @@
+"""The two small files that make a folder a store: FORMAT (what it is) and keys (the log's secret)."""
+
+from __future__ import annotations
+
+import google_crc32c
+import msgspec
+
+from walnut.errors import FormatTooNew, LogCorruption, NotAStore
+from walnut.system import System
+
+FORMAT = 1
+_MAX_BYTES = 4096
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a log is: 16 bytes of id, 32 of secret (hashes in envelopes are keyed with it), and its birth in ns."""
+
+    log_id: bytes
+    secret: bytes
+    created_at: int
+
+
+class _Format(msgspec.Struct, frozen=True, kw_only=True):
+    walnut: int
+    log: str
+    created_at: int
+    compatible: int = 0
+    incompatible: int = 0
+
+
+class _Keys(msgspec.Struct, frozen=True, kw_only=True):
+    log: str
+    secret: str
+
+
+def _line(body: bytes) -> bytes:
+    return body + b" " + f"{google_crc32c.value(body):08x}".encode() + b"\n"
+
+
+def _read(system: System, path: str, file: str) -> bytes:
+    """The JSON of a checked line; LogCorruption when the file is gone or its checksum fails."""
+    try:
+        fd = system.open_file(path, write=False)
+    except FileNotFoundError:
+        raise LogCorruption(f"the file {file} is missing", file=file, offset=0) from None
+    try:
+        data = system.read_at(fd, _MAX_BYTES, 0)
+    finally:
+        system.close_file(fd)
+    body, _, crc = data.rstrip(b"\n").rpartition(b" ")
+    if _line(body) != data or not crc:
+        raise LogCorruption(f"the file {file} is damaged", file=file, offset=0)
+    return body
+
+
+def write_whole(system: System, path: str, data: bytes) -> None:
+    """Put a small file in place durably: all of it or nothing."""
+    temporary = f"{path}.tmp"
+    fd = system.open_file(temporary, create=True)
+    try:
+        system.truncate(fd, 0)
+        system.write_at(fd, data, 0)
+        system.sync(fd)
+    finally:
+        system.close_file(fd)
+    system.rename(temporary, path)
+
+
+def create(system: System, folder: str, *, identity: Identity | None = None) -> Identity:
+    """Write keys, then FORMAT, and sync the folder. Under the write lock."""
+    if identity is None:
+        identity = Identity(log_id=system.random(16), secret=system.random(32), created_at=system.now())
+    log = identity.log_id.hex()
+    keys = _Keys(log=log, secret=identity.secret.hex())
+    write_whole(system, f"{folder}/keys", _line(msgspec.json.encode(keys)))
+    form = _Format(walnut=FORMAT, log=log, created_at=identity.created_at)
+    write_whole(system, f"{folder}/FORMAT", _line(msgspec.json.encode(form)))
+    system.sync_directory(folder)
+    return identity
+
+
+def load(system: System, folder: str) -> Identity:
+    """Read both files; NotAStore, FormatTooNew or LogCorruption."""
+    if not system.exists(f"{folder}/FORMAT") and not system.exists(f"{folder}/keys"):
+        raise NotAStore("the folder is not a Walnut store", where=folder, hint="name the folder of a store")
+    try:
+        form = msgspec.json.decode(_read(system, f"{folder}/FORMAT", "FORMAT"), type=_Format)
+    except msgspec.MsgspecError:
+        raise LogCorruption("the file FORMAT does not decode", file="FORMAT", offset=0) from None
+    if form.walnut > FORMAT or form.incompatible:
+        raise FormatTooNew(f"the store is of format {form.walnut}", where=folder, hint="upgrade walnut")
+    try:
+        keys = msgspec.json.decode(_read(system, f"{folder}/keys", "keys"), type=_Keys)
+        identity = Identity(
+            log_id=bytes.fromhex(form.log), secret=bytes.fromhex(keys.secret), created_at=form.created_at
+        )
+    except (msgspec.MsgspecError, ValueError) as error:
+        if isinstance(error, LogCorruption):
+            raise
+        raise LogCorruption("the file keys does not decode", file="keys", offset=0) from None
+    if keys.log != form.log or len(identity.log_id) != 16 or len(identity.secret) != 32:
+        raise LogCorruption("the file keys is another store's", file="keys", offset=0)
+    return identity

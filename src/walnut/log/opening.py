@@ -1,0 +1,171 @@
+"""Opening a folder: created if it is new, recovered if nobody has it open, joined if somebody has.
+
+Everybody holds a shared lock on `presence` while a store is open. Who gets it exclusively, under the write lock, is
+alone: only then is the end of the log looked for and made durable again. Otherwise the shared state of the others
+is joined. A poisoned log is recovered under a new epoch: handles of the old one stay refused.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from walnut.errors import LogBusy, LogCorruption, NotAStore
+from walnut.log import failures, keys, recovery, segment
+from walnut.log.keys import Identity
+from walnut.log.segments import Segments
+from walnut.log.shared import FileLock, Shared, State
+from walnut.system import System
+
+_OURS = frozenset({"log", "views", "checkpoints", "keys.tmp", "FORMAT.tmp"})
+
+
+class Opened:
+    """What an open store holds: files, locks, and its place among the processes."""
+
+    def __init__(self, system: System, folder: str, *, limit: float) -> None:
+        self.folder = folder
+        self.epoch = 0
+        self._system = system
+        self._fds: list[int] = []
+        self._closed = False
+        log = f"{folder}/log"
+        self.write_lock = FileLock(system, f"{log}/lock.write", name="write", limit=limit)
+        self.sync_lock = FileLock(system, f"{log}/lock.sync", name="sync", limit=limit)
+        self.presence_fd = self._open(f"{log}/presence")
+        self.prepare_fd = self._open(f"{log}/lock.prepare")
+        self.identity: Identity
+        self.segments: Segments
+        self.shared: Shared
+
+    def _open(self, path: str) -> int:
+        fd = self._system.open_file(path, create=True)
+        self._fds.append(fd)
+        return fd
+
+    def attach(self, identity: Identity) -> None:
+        """Map the shared files and get ready to open segments."""
+        self.identity = identity
+        log = f"{self.folder}/log"
+        self.segments = Segments(self._system, log, identity.log_id)
+        self.shared = Shared(self._system, log, identity.log_id)
+        self.write_lock.shared = self.sync_lock.shared = self.shared
+
+    def alone(self) -> bool:
+        """Whether no other process has the store open; under the write lock. Leaves the presence lock shared."""
+        alone = self._system.try_lock_file(self.presence_fd)
+        if not self._system.try_lock_file(self.presence_fd, shared=True):
+            raise LogBusy("the store is being opened by another process", hint="try again")
+        return alone
+
+    def mark_clean(self, mark: State) -> None:
+        """Note that nothing lies behind the mark."""
+        self.shared.mark.store(msgspec.structs.replace(mark, clean=1), mark.seq + 1)
+
+    def close(self) -> None:
+        """Let go of every file and lock."""
+        if self._closed:
+            return
+        self._closed = True
+        for part in ("segments", "shared"):
+            if hasattr(self, part):
+                getattr(self, part).close()
+        self.write_lock.close()
+        self.sync_lock.close()
+        for fd in self._fds:
+            self._system.close_file(fd)
+
+
+def open_folder(system: System, folder: str, *, create: bool, limit: float) -> Opened:
+    """Open, create or join; see FileLog.open for the errors. Raises OSError too."""
+    new = _is_new(system, folder, create=create)
+    system.make_folder(f"{folder}/log")
+    opened = Opened(system, folder, limit=limit)
+    try:
+        with opened.write_lock:
+            if new and not system.exists(f"{folder}/FORMAT"):
+                keys.create(system, folder)
+            opened.attach(keys.load(system, folder))
+            _enter(system, opened)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _is_new(system: System, folder: str, *, create: bool) -> bool:
+    """Whether a store is to be made here; NotAStore when something else is."""
+    if system.exists(folder) and not system.is_folder(folder):
+        raise NotAStore("the path is a file, not a folder", where=folder, hint="name the folder of a store")
+    names = set(system.list_folder(folder)) if system.exists(folder) else set()
+    if "FORMAT" in names:
+        return False
+    log = f"{folder}/log"
+    begun = any(segment.parse_name(name) for name in system.list_folder(log)) if "log" in names else False
+    if begun or (names - _OURS and names - _OURS != {"keys"}):
+        if begun or "keys" in names:
+            raise LogCorruption("the file FORMAT is missing", file="FORMAT", offset=0)
+        raise NotAStore("the folder holds other things and no store", where=folder, hint="name a new or empty folder")
+    if not create:
+        raise NotAStore("the folder is not a Walnut store", where=folder, hint="name the folder of a store")
+    return True
+
+
+def _enter(system: System, opened: Opened) -> None:
+    """Take our place: recover when alone or poisoned, else join. Under the write lock."""
+    shared = opened.shared
+    if opened.alone():
+        _clear_leftovers(system, f"{opened.folder}/log")
+        opened.epoch = _recover(system, opened)
+        return
+    head = shared.head()
+    if head is None or head[1] != system.boot_id():
+        raise LogCorruption(
+            "the shared state is damaged while others have the store open",
+            file="log/shared",
+            offset=0,
+            hint="close every process that has it open, then open it again",
+        )
+    opened.segments.discover()
+    opened.epoch = _recover(system, opened) if shared.poisoned() else head[0]
+
+
+def _recover(system: System, opened: Opened) -> int:
+    """Find the end, make it durable, begin a new epoch; returns the epoch."""
+    shared, segments = opened.shared, opened.segments
+    mark = shared.mark.load()
+    found = segments.discover()
+    if not found and mark is None:
+        _first_segment(system, opened)
+    ending = recovery.find_end(system, segments, mark)
+    head = shared.head()
+    epoch = 1 + max(mark.epoch if mark else 0, head[0] if head else 0, ending.state.epoch)
+    try:
+        recovery.make_durable(system, segments, ending.state, mark)
+    except OSError as error:
+        raise failures.storage_error(error, "making the end of the log durable") from None
+    state = recovery.begin_epoch(system, shared, ending.state, epoch=epoch)
+    if ending.verdict is recovery.Verdict.TORN:
+        shared.intend(state.segment + 1, 0)  # whoever writes next finds the torn end and begins a new segment
+    return epoch
+
+
+def _first_segment(system: System, opened: Opened) -> None:
+    header = segment.SegmentHeader(
+        log_id=opened.identity.log_id,
+        number=1,
+        epoch=1,
+        first_lsn=1,
+        prev_end=0,
+        prev_last_lsn=0,
+        chain=bytes(32),
+        capacity=segment.capacity(1),
+        created_at=opened.identity.created_at,
+    )
+    segment.install(system, f"{opened.folder}/log", header)
+    opened.segments.discover()
+
+
+def _clear_leftovers(system: System, folder: str) -> None:
+    for name in system.list_folder(folder):
+        if name.endswith(".tmp"):
+            system.remove(f"{folder}/{name}")

@@ -1,0 +1,112 @@
+"""Reading: events by LSN, in order, by stream; never past the durable end that the caller names."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from walnut.errors import LogCorruption
+from walnut.log import frame, segment
+from walnut.log.catalog import Catalog
+from walnut.log.segments import Frame, Segment, Segments
+from walnut.log.shared import State
+from walnut.model.event import Event
+from walnut.model.results import Position
+from walnut.system import System
+
+_CACHED_FRAMES = 512
+_CACHED_BYTES = 65536
+
+
+class Reader:
+    """Decoded events of a file log; small frames that were read last stay in memory."""
+
+    def __init__(self, system: System, segments: Segments, catalog: Catalog) -> None:
+        self._segments = segments
+        self._catalog = catalog
+        self._lock = system.lock()
+        self._cache: OrderedDict[tuple[int, int], list[Event]] = OrderedDict()
+
+    def get(self, lsn: int, state: State) -> Event:
+        """One event; NotFound above the end or below 1, LogCorruption when its frame is damaged."""
+        if not 1 <= lsn <= state.lsn:
+            raise self._segments.not_found(lsn)
+        number, offset, first = self._locate(lsn, state)
+        cached = self._cache.get((number, offset))
+        if cached is None:
+            cached = self._decode(self._segments.get(number), self._frame(number, offset, lsn))
+        if lsn - first >= len(cached):
+            raise self._segments.damage(
+                "the event is not where the index says", self._segments.get(number), offset=offset, lsn=lsn
+            )
+        return cached[lsn - first]
+
+    def _locate(self, lsn: int, state: State) -> tuple[int, int, int]:
+        found = self._catalog.place(lsn, state)
+        if found is None:
+            raise LogCorruption("no frame holds this LSN", file="log", offset=0, first_lsn=lsn)
+        return found
+
+    def _frame(self, number: int, offset: int, lsn: int) -> Frame:
+        place = self._segments.get(number)
+        found = self._segments.raw_frame(place, offset)
+        if found is None:
+            raise self._segments.damage("a frame is damaged", place, offset=offset, lsn=lsn)
+        return found
+
+    def _decode(self, place: Segment, each: Frame) -> list[Event]:
+        try:
+            events = frame.read_events(each.header, each.body)
+        except ValueError as error:
+            raise self._segments.damage(
+                str(error), place, offset=each.offset, lsn=each.header.first_lsn, last=each.header.last_lsn
+            ) from None
+        if each.header.body_length <= _CACHED_BYTES:
+            with self._lock:
+                self._cache[place.number, each.offset] = events
+                if len(self._cache) > _CACHED_FRAMES:
+                    self._cache.popitem(last=False)
+        return events
+
+    def read(self, after: int, upto: int, state: State) -> Iterator[Event]:
+        """Events with `after` < LSN <= `upto`, in order."""
+        upto = min(upto, state.lsn)
+        lsn = max(after, 0) + 1
+        while lsn <= upto:
+            number = min(self._segments.find(lsn), state.segment)
+            place = self._segments.get(number)
+            end = state.end
+            if number < state.segment:
+                sealed = self._segments.sealed_end(number)
+                end = sealed[0] if sealed else segment.HEADER_SIZE
+            start, first = segment.HEADER_SIZE, place.header.first_lsn
+            if lsn != first:
+                _, start, first = self._locate(lsn, state)
+            before = lsn
+            for each in self._segments.frames(place, start=start, end=end, lsn=first):
+                for event in self._decode(place, each):
+                    if lsn <= event.lsn <= upto:
+                        yield event
+                lsn = max(lsn, each.header.last_lsn + 1)
+                if lsn > upto:
+                    return
+            if lsn == before:
+                raise self._segments.damage("the segment ends before its last LSN", place, offset=end, lsn=lsn)
+
+    def locate(self, lsn: int, state: State) -> Position:
+        """Where the event lies."""
+        if not 1 <= lsn <= state.lsn:
+            raise self._segments.not_found(lsn)
+        number, offset, _ = self._locate(lsn, state)
+        found = self._frame(number, offset, lsn)
+        return Position(lsn=lsn, file=self._segments.get(number).file, offset=offset, length=found.header.length)
+
+    def chain(self, lsn: int, state: State) -> bytes:
+        """The chain hash after the frame that holds `lsn`, or after the one before it if `lsn` is not its last."""
+        if lsn >= state.lsn:
+            return state.chain
+        if lsn <= 0:
+            return bytes(32)
+        number, offset, _ = self._locate(lsn, state)
+        found = self._frame(number, offset, lsn)
+        return found.chain() if found.header.last_lsn == lsn else found.header.prev_hash

@@ -1,0 +1,187 @@
+"""The segments of a log as one process sees them: open files, headers, and checked frames read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from walnut.errors import LogCorruption, NotFound, StoreClosed
+from walnut.log import frame, segment
+from walnut.log.frame import Header
+from walnut.log.segment import SegmentHeader
+from walnut.system import System
+
+CHUNK = 1024 * 1024
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """An open segment file."""
+
+    header: SegmentHeader
+    path: str
+    file: str
+    fd: int
+    seed: int
+
+    @property
+    def number(self) -> int:
+        """Its place in the log, from 1."""
+        return self.header.number
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A frame that was read and whose checksums hold."""
+
+    header: Header
+    raw_header: bytes
+    body: bytes
+    offset: int
+
+    @property
+    def end(self) -> int:
+        """The offset behind it."""
+        return self.offset + self.header.length
+
+    def chain(self) -> bytes:
+        """The chain hash after it."""
+        return frame.chain(self.raw_header, frame.envelope_section(self.body))
+
+
+class Segments:
+    """All segments, opened on first use; new ones are found when asked for."""
+
+    def __init__(self, system: System, folder: str, log_id: bytes, *, write: bool = True) -> None:
+        self.folder = folder
+        self._write = write
+        self._closed = False
+        self._system = system
+        self._log_id = log_id
+        self._lock = system.lock()
+        self._open: dict[int, Segment] = {}
+        self.last = 0
+
+    def discover(self) -> dict[int, int]:
+        """Number -> newest generation of every segment in the folder; LogCorruption when one is missing."""
+        found = self.discovered()
+        for number in range(1, max(found, default=0)):
+            if number not in found:
+                raise LogCorruption("a segment file is missing", file=f"log/{segment.name(number)}", offset=0)
+        self.last = max(found, default=0)
+        return found
+
+    def discovered(self) -> dict[int, int]:
+        """The same, whatever is missing."""
+        found: dict[int, int] = {}
+        for entry in self._system.list_folder(self.folder):
+            parsed = segment.parse_name(entry)
+            if parsed:
+                found[parsed[0]] = max(parsed[1], found.get(parsed[0], 0))
+        return dict(sorted(found.items()))
+
+    def get(self, number: int) -> Segment:
+        """The open segment; LogCorruption when it is missing, cut off, or not of this log."""
+        known = self._open.get(number)
+        if known is not None:
+            return known
+        with self._lock:
+            if self._closed:
+                raise StoreClosed("the log is closed", hint="open the store again")
+            if number not in self._open:
+                generation = self.discovered().get(number)
+                if generation is None:
+                    raise LogCorruption("a segment file is missing", file=f"log/{segment.name(number)}", offset=0)
+                self._open[number] = self._open_segment(number, generation)
+            return self._open[number]
+
+    def _open_segment(self, number: int, generation: int) -> Segment:
+        file = segment.name(number, generation)
+        path = f"{self.folder}/{file}"
+        fd = self._system.open_file(path, write=self._write)
+        try:
+            header = self._check_segment(fd, f"log/{file}", number, generation)
+        except BaseException:
+            self._system.close_file(fd)
+            raise
+        return Segment(header, path, f"log/{file}", fd, frame.seed(self._log_id, number))
+
+    def _check_segment(self, fd: int, file: str, number: int, generation: int) -> SegmentHeader:
+        header = segment.decode_header(self._system.read_at(fd, segment.HEADER_SIZE, 0), file=file)
+        if (header.log_id, header.number, header.generation) != (self._log_id, number, generation):
+            raise LogCorruption("the segment is another log's or out of place", file=file, offset=0)
+        size = self._system.file_size(fd)
+        if size < header.capacity:
+            raise LogCorruption("the segment file is cut off", file=file, offset=size)
+        return header
+
+    def find(self, lsn: int) -> int:
+        """Number of the segment that `lsn` would be in."""
+        number = max(self.last, 1)
+        while number > 1 and self.get(number).header.first_lsn > lsn:
+            number -= 1
+        return number
+
+    def sealed_end(self, number: int) -> tuple[int, int] | None:
+        """End offset and last LSN of a segment that has a successor, as that one states them."""
+        if number >= self.last:
+            return None
+        successor = self.get(number + 1).header
+        return successor.prev_end, successor.prev_last_lsn
+
+    def raw_frame(self, place: Segment, offset: int) -> Frame | None:
+        """The whole and valid frame at `offset`, else None."""
+        head = self._system.read_at(place.fd, frame.HEADER_SIZE, offset)
+        header = frame.read_header(head, crc_seed=place.seed, offset=offset)
+        if header is None:
+            return None
+        body = self._system.read_at(place.fd, header.body_length, offset + frame.HEADER_SIZE)
+        if not frame.body_is_whole(header, body, crc_seed=place.seed, offset=offset):
+            return None
+        return Frame(header, head, body, offset)
+
+    def frames(self, place: Segment, *, start: int, end: int, lsn: int) -> Iterator[Frame]:
+        """Checked frames from `start`, the first of which begins with `lsn`, up to exactly `end`.
+
+        For ranges that are known to be whole: anything else there is LogCorruption.
+        """
+        buffer, base = b"", start
+        while start < end:
+            at = start - base
+            header = frame.read_header(buffer, crc_seed=place.seed, offset=start, at=at)
+            if header is None or len(buffer) < at + header.length:
+                want = max(CHUNK, header.length) if header else CHUNK
+                buffer, base, at = self._system.read_at(place.fd, min(want, end - start), start), start, 0
+                header = frame.read_header(buffer, crc_seed=place.seed, offset=start)
+                if header is not None and len(buffer) < header.length <= end - start:
+                    buffer = self._system.read_at(place.fd, header.length, start)
+            body_at = at + frame.HEADER_SIZE
+            if header is None:
+                raise self.damage("a frame's header is damaged", place, offset=start, lsn=lsn)
+            body = buffer[body_at : at + header.length]
+            if not frame.body_is_whole(header, body, crc_seed=place.seed, offset=start):
+                raise self.damage("a frame's body is damaged", place, offset=start, lsn=lsn, last=header.last_lsn)
+            if header.first_lsn != lsn or not header.count:
+                raise self.damage("LSNs are not dense", place, offset=start, lsn=lsn)
+            yield Frame(header, buffer[at:body_at], body, start)
+            start += header.length
+            lsn += header.count
+        if start != end:
+            raise self.damage("a frame runs past the segment's end", place, offset=end, lsn=lsn)
+
+    def damage(
+        self, message: str, place: Segment, *, offset: int, lsn: int | None = None, last: int | None = None
+    ) -> LogCorruption:
+        """The error for damage at `offset`."""
+        return LogCorruption(message, file=place.file, offset=offset, first_lsn=lsn, last_lsn=last)
+
+    def not_found(self, lsn: int) -> NotFound:
+        """The error for an LSN that does not exist."""
+        return NotFound(f"there is no event {lsn}", where="lsn", hint="LSNs are dense from 1")
+
+    def close(self) -> None:
+        """Close every file."""
+        with self._lock:
+            self._closed = True
+            for place in self._open.values():
+                self._system.close_file(place.fd)
+            self._open.clear()

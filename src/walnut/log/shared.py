@@ -1,0 +1,234 @@
+"""What processes share: locks with a limit, and two small mapped files.
+
+`mark` holds the durable end of the log (the watermark) and survives reboots as a lower bound. `shared` holds the
+written end, the end that a writer intends, and the poison; it means nothing under another boot id. Both keep
+their values in checksummed slots that are written in turn, so that a process killed in mid-store harms nobody.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import google_crc32c
+import msgspec
+
+from walnut.errors import LogBusy
+from walnut.system import MappedFile, System
+
+SIZE = 4096
+_SLOT = struct.Struct("<IIQ16sQQQQ32s16sQII")
+SLOT_SIZE = 128
+MARK_SLOTS = (0, 2048)
+_WRITTEN_SLOTS = (1024, 2048)
+_HEAD = struct.Struct("<IIII16s16s")
+_INTENT = struct.Struct("<IIQQ")
+_INTENT_AT = 512
+_POISON_AT = 256
+_HOLDER_AT = {"write": 264, "sync": 268}
+
+_value = google_crc32c.value
+
+
+class State(msgspec.Struct, frozen=True):
+    """An end of the log: after the frame at `frame` of `segment`, which ends at `end` with `lsn`; `clean` on close."""
+
+    segment: int
+    end: int
+    lsn: int
+    chain: bytes
+    recorded_at: int = 0
+    frame: int = 0
+    epoch: int = 0
+    boot_id: bytes = bytes(16)
+    clean: int = 0
+    seq: int = 0
+
+    def same_end(self, other: State) -> bool:
+        """Whether both name the same byte."""
+        return (self.segment, self.end, self.lsn) == (other.segment, other.end, other.lsn)
+
+
+def newest(mapped: MappedFile | bytes, places: tuple[int, int], log_id: bytes) -> State | None:
+    """The valid slot with the higher number, None when neither is valid."""
+    best: State | None = None
+    for place in places:
+        data = mapped[place : place + SLOT_SIZE]
+        crc, epoch, seq, boot, segment, end, lsn, frame, chain, owner, recorded, clean, _ = _SLOT.unpack_from(data)
+        if crc != _value(data[4:]) or owner != log_id or (best is not None and best.seq >= seq):
+            continue
+        best = State(segment, end, lsn, chain, recorded, frame, epoch, boot, clean, seq)
+    return best
+
+
+class Slots:
+    """A State in two checksummed slots of a mapped file: the valid one with the higher number counts."""
+
+    def __init__(self, mapped: MappedFile, places: tuple[int, int], log_id: bytes) -> None:
+        self._mapped = mapped
+        self._places = places
+        self._log_id = log_id
+
+    def load(self) -> State | None:
+        """The newest valid slot, None when there is none."""
+        return newest(self._mapped, self._places, self._log_id)
+
+    def store(self, state: State, seq: int) -> None:
+        """Write `state` as number `seq` into the slot that its predecessor is not in."""
+        data = _SLOT.pack(
+            0,
+            state.epoch,
+            seq,
+            state.boot_id,
+            state.segment,
+            state.end,
+            state.lsn,
+            state.frame,
+            state.chain,
+            self._log_id,
+            state.recorded_at,
+            state.clean,
+            0,
+        ).ljust(SLOT_SIZE, b"\0")
+        place = self._places[seq % 2]
+        self._mapped[place : place + SLOT_SIZE] = _value(data[4:]).to_bytes(4, "little") + data[4:]
+
+
+class Shared:
+    """The two mapped files of one log, opened by this process."""
+
+    def __init__(self, system: System, folder: str, log_id: bytes) -> None:
+        self._fds: list[int] = []
+        self._log_id = log_id
+        self._mark_map = self._open(system, f"{folder}/mark")
+        self._map = self._open(system, f"{folder}/shared")
+        self.mark = Slots(self._mark_map, MARK_SLOTS, log_id)
+        self.written = Slots(self._map, _WRITTEN_SLOTS, log_id)
+        self._system = system
+
+    def _open(self, system: System, path: str) -> MappedFile:
+        fd = system.open_file(path, create=True)
+        self._fds.append(fd)
+        if system.file_size(fd) < SIZE:
+            system.truncate(fd, SIZE)
+        return system.map_file(fd, SIZE, write=True)
+
+    # -- the volatile part ----------------------------------------------------------------------------------------
+
+    def reset(self, *, epoch: int, boot_id: bytes) -> None:
+        """Begin an epoch: recovery only, alone and under the write lock."""
+        self._map[0:SIZE] = bytes(SIZE)
+        body = _HEAD.pack(0, epoch, 0, 0, boot_id, self._log_id)[4:]
+        self._map[0 : _HEAD.size] = _value(body).to_bytes(4, "little") + body
+
+    def head(self) -> tuple[int, bytes] | None:
+        """Epoch and boot id, None when the file is fresh or damaged."""
+        data = self._map[0 : _HEAD.size]
+        crc, epoch, _, _, boot_id, log_id = _HEAD.unpack(data)
+        return (epoch, boot_id) if crc == _value(data[4:]) and log_id == self._log_id else None
+
+    def epoch(self) -> int:
+        """The current epoch, without checks: for the hot path."""
+        return int.from_bytes(self._map[4:8], "little")
+
+    def poison(self, epoch: int) -> None:
+        """A sync failed: nobody of this epoch may write any more."""
+        self._map[_POISON_AT : _POISON_AT + 4] = epoch.to_bytes(4, "little")
+
+    def poisoned(self) -> int:
+        """The epoch that is poisoned, 0 if none."""
+        return int.from_bytes(self._map[_POISON_AT : _POISON_AT + 4], "little")
+
+    def intend(self, segment: int, end: int) -> None:
+        """Announce what is about to be written."""
+        body = _INTENT.pack(0, 0, segment, end)[4:]
+        self._map[_INTENT_AT : _INTENT_AT + _INTENT.size] = _value(body).to_bytes(4, "little") + body
+
+    def intended(self) -> tuple[int, int] | None:
+        """Segment and end announced last, None when torn."""
+        data = self._map[_INTENT_AT : _INTENT_AT + _INTENT.size]
+        crc, _, segment, end = _INTENT.unpack(data)
+        return (segment, end) if crc == _value(data[4:]) else None
+
+    def holder(self, lock: str) -> int:
+        """The process that took a lock last."""
+        at = _HOLDER_AT[lock]
+        return int.from_bytes(self._map[at : at + 4], "little")
+
+    def set_holder(self, lock: str, process: int) -> None:
+        """Leave this process's number for the error of those who wait in vain."""
+        at = _HOLDER_AT[lock]
+        self._map[at : at + 4] = process.to_bytes(4, "little")
+
+    def flush_mark(self) -> None:
+        """Put the mark on disk."""
+        self._mark_map.flush()
+
+    def close(self) -> None:
+        """Unmap and close both files."""
+        self._mark_map.close()
+        self._map.close()
+        for fd in self._fds:
+            self._system.close_file(fd)
+
+
+class FileLock:
+    """A lock between processes and threads, taken within a limit of seconds or LogBusy.
+
+    Presence is the held lock itself; the process number is only a label for the error.
+    """
+
+    def __init__(self, system: System, path: str, *, name: str, limit: float) -> None:
+        self.thread = system.lock()
+        self._system = system
+        self._fd = system.open_file(path, create=True)
+        self._name = name
+        self._limit = limit
+        self._process = system.process_id()
+        self.shared: Shared | None = None
+
+    def acquire(self) -> None:
+        """Take it; LogBusy names the holder after the limit."""
+        if not self.thread.acquire(timeout=self._limit):
+            raise self._busy()
+        try:
+            if not self._system.try_lock_file(self._fd):
+                self._wait(lambda: self._system.try_lock_file(self._fd))
+        except BaseException:
+            self._system.unlock_file(self._fd)
+            self.thread.release()
+            raise
+        if self.shared is not None:
+            self.shared.set_holder(self._name, self._process)
+
+    def _wait(self, attempt: Callable[[], bool]) -> None:
+        deadline = self._system.monotonic() + self._limit
+        pause = 0.00002
+        while not attempt():
+            if self._system.monotonic() > deadline:
+                raise self._busy()
+            self._system.sleep(pause)
+            pause = min(pause * 1.5, 0.005)
+
+    def _busy(self) -> LogBusy:
+        holder = self.shared.holder(self._name) if self.shared is not None else 0
+        return LogBusy(
+            f"the {self._name} lock was not free within {self._limit:g} s",
+            where=f"process {holder}" if holder else None,
+            hint="a process that holds it is stopped or stuck: continue or end it; nothing was written",
+        )
+
+    def release(self) -> None:
+        """Give it back."""
+        self._system.unlock_file(self._fd)
+        self.thread.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._system.close_file(self._fd)

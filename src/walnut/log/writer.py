@@ -1,0 +1,221 @@
+"""The writer: under the write lock, where the log ends, frames appended there, and new segments begun.
+
+Order is everything here. Announce the end (`intend`), write the bytes, publish the end (`written`). Who finds
+intention and publication different follows a dead writer: whole frames of its are adopted, anything else is left
+where it is and a new segment is begun. A new segment is begun only after its predecessor is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from walnut.errors import InvalidArgument, LogCorruption
+from walnut.log import failures, frame, recovery, segment
+from walnut.log.admission import Entry
+from walnut.log.catalog import Catalog
+from walnut.log.frame import Envelope, Sealed
+from walnut.log.segments import Segment, Segments
+from walnut.log.shared import FileLock, Shared, State
+from walnut.system import System
+
+
+class Writer:
+    """Appends frames; every method is called with the write lock held."""
+
+    def __init__(
+        self,
+        system: System,
+        *,
+        segments: Segments,
+        catalog: Catalog,
+        shared: Shared,
+        lock: FileLock,
+        epoch: int,
+    ) -> None:
+        self.lock = lock
+        self.epoch = epoch
+        self._system = system
+        self._segments = segments
+        self._catalog = catalog
+        self._shared = shared
+        self._id = int.from_bytes(system.random(4), "little")
+
+    def begin(self) -> State:
+        """Where the log ends; takes over after a writer that died. DurabilityUnknown once poisoned."""
+        shared = self._shared
+        if shared.poisoned() or shared.epoch() != self.epoch:
+            raise failures.poisoned()
+        state = shared.written.load()
+        if state is None:
+            raise LogCorruption("the shared state is damaged", file="log/shared", offset=0, hint="close all processes")
+        if shared.intended() != (state.segment, state.end):
+            state = self._follow_the_dead(state)
+        if state.segment > self._segments.last:
+            self._segments.discover()
+        return state
+
+    def _follow_the_dead(self, state: State) -> State:
+        self._segments.discover()
+        if self._segments.last > state.segment:
+            return self._adopt_segment(state)
+        place = self._segments.get(state.segment)
+        intended = self._shared.intended()
+        limit = intended[1] if intended is not None and intended[0] == state.segment else None
+        found = recovery.follows(self._segments, place, state)
+        state = self._publish(msgspec.structs.replace(found, seq=state.seq))
+        if recovery.dirty(self._system, place, state.end, limit):
+            return self.roll(state)
+        self._shared.intend(state.segment, state.end)
+        return state
+
+    def _adopt_segment(self, state: State) -> State:
+        """The dead writer had begun a segment: its header was synced before its name appeared."""
+        place = self._segments.get(state.segment + 1)
+        header = place.header
+        if (header.prev_end, header.prev_last_lsn, header.chain) != (state.end, state.lsn, state.chain):
+            raise self._segments.damage("the segment does not follow its predecessor", place, offset=0)
+        self._system.sync_directory(self._segments.folder)
+        return self._begin_segment(state, place.number)
+
+    def _begin_segment(self, state: State, number: int) -> State:
+        fresh = msgspec.structs.replace(state, segment=number, end=segment.HEADER_SIZE, frame=0)
+        fresh = self._publish(fresh)
+        self._shared.intend(number, segment.HEADER_SIZE)
+        return fresh
+
+    def _publish(self, state: State) -> State:
+        state = msgspec.structs.replace(state, seq=state.seq + 1, epoch=self.epoch)
+        self._shared.written.store(state, state.seq)
+        return state
+
+    def write(self, state: State, entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> State:
+        """Append `entries` (their contents by the identity of their drafts) in one write; returns the new end.
+
+        StorageFull, StorageFailed: nothing of it counts, and the next writer looks at what is there.
+        """
+        frames = [
+            (group, _envelopes(group, contents), [contents[id(e.draft)] for e in group]) for group in _groups(entries)
+        ]
+        need = sum(_room(envelopes, sealed) for _, envelopes, sealed in frames)
+        place = self._segments.get(state.segment)
+        try:
+            if state.end + need > place.header.capacity:
+                state = self.roll(state, need=need)
+                place = self._segments.get(state.segment)
+            mark = self._shared.mark.load()
+            synced = mark.lsn if mark is not None else 0
+            starts, data, after = self._encode(place, state, frames, synced)
+            self._shared.intend(after.segment, after.end)
+            self._system.write_at(place.fd, data, state.end)
+        except OSError as error:
+            raise failures.storage_error(error, "writing to the log") from None
+        for start, (group, envelopes, _), end in zip(starts, frames, [*starts[1:], after], strict=True):
+            self._catalog.add(start=start, first_lsn=group[0].lsn, end=end.end, chain=end.chain, envelopes=envelopes)
+        return self._publish(after)
+
+    def _encode(
+        self,
+        place: Segment,
+        state: State,
+        frames: Sequence[tuple[Sequence[Entry], list[Envelope], list[Sealed]]],
+        synced: int,
+    ) -> tuple[list[State], bytes, State]:
+        starts, parts = [], []
+        for group, envelopes, sealed in frames:
+            starts.append(state)
+            first = group[0]
+            data, chain = frame.encode(
+                envelopes=frame.encode_envelopes(envelopes),
+                contents=sealed,
+                first_lsn=first.lsn,
+                synced_upto=synced,
+                recorded_at=first.recorded_at,
+                clock_raw=first.clock_raw or 0,
+                epoch=self.epoch,
+                writer_id=self._id,
+                prev_hash=state.chain,
+                crc_seed=place.seed,
+                offset=state.end,
+            )
+            parts.append(data)
+            state = State(
+                state.segment,
+                state.end + len(data),
+                group[-1].lsn,
+                chain,
+                first.recorded_at,
+                state.end,
+                self.epoch,
+                state.boot_id,
+                0,
+                state.seq,
+            )
+        return starts, b"".join(parts), state
+
+    def roll(self, state: State, *, need: int = 0) -> State:
+        """Begin the next segment, after the predecessor is on disk. Raises OSError; a failed sync poisons."""
+        number = state.segment + 1
+        place = self._segments.get(state.segment)
+        self._shared.intend(number, 0)
+        try:
+            self._system.datasync(place.fd)
+        except OSError:
+            self._shared.poison(self.epoch)
+            raise failures.poisoned("the sync before a new segment failed") from None
+        size = max(segment.capacity(number), _whole_mebibytes(need + segment.HEADER_SIZE))
+        header = segment.SegmentHeader(
+            log_id=place.header.log_id,
+            number=number,
+            epoch=self.epoch,
+            first_lsn=state.lsn + 1,
+            prev_end=state.end,
+            prev_last_lsn=state.lsn,
+            chain=state.chain,
+            capacity=size,
+            created_at=self._system.now(),
+        )
+        segment.install(self._system, self._segments.folder, header)
+        self._segments.discover()
+        return self._begin_segment(state, number)
+
+
+def _whole_mebibytes(size: int) -> int:
+    return -(-size // segment.SMALLEST) * segment.SMALLEST
+
+
+def _groups(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """Entries by frame: one, unless adopted times differ (a frame has one time)."""
+    start = 0
+    for at in range(1, len(entries)):
+        before, entry = entries[at - 1], entries[at]
+        if (entry.recorded_at, entry.clock_raw) != (before.recorded_at, before.clock_raw):
+            if entry.txn_offset:
+                raise InvalidArgument("events of one transaction have different times", where="recorded_at")
+            yield entries[start:at]
+            start = at
+    yield entries[start:] if start else entries
+
+
+def _envelopes(entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> list[Envelope]:
+    return [
+        Envelope(
+            entry.raw_id,
+            entry.kind,
+            frame.op_number(entry.op),
+            entry.txn_offset,
+            b"".join(entry.draft.touches),
+            contents[id(entry.draft)].commitment,
+            entry.before_lsn,
+            entry.draft.idem,
+        )
+        for entry in entries
+    ]
+
+
+def _room(envelopes: Sequence[Envelope], sealed: Sequence[Sealed]) -> int:
+    """At least the bytes that a frame will take."""
+    size = frame.HEADER_SIZE + frame.PREAMBLE_SIZE + frame.ALIGNMENT + 8
+    size += sum(frame.RECORD_SIZE + len(each.data) for each in sealed)
+    return size + sum(160 + len(each.touches) for each in envelopes)
