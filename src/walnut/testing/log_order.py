@@ -220,6 +220,8 @@ def test_L3_adopted_ids_and_times_are_kept_in_order(logs: Logs) -> None:
     assert [(e.raw_id[0], e.recorded_at) for e in log.read()] == [(n, n * 10**9) for n in (1, 2, 2, 5)]
     early = msgspec.structs.replace(note(), recorded_at=4 * 10**9)
     refused(InvalidArgument, lambda: append(log, early))
+    mixed = (msgspec.structs.replace(note(), recorded_at=6 * 10**9), note())
+    refused(InvalidArgument, lambda: log.append(Batch(transactions=(mixed,))))
     append(log, note())
     assert log.get(5).recorded_at > 5 * 10**9
     ahead = log.get(5).recorded_at + 3600 * 10**9
