@@ -137,6 +137,8 @@ def test_L1_a_batch_waits_for_what_it_acknowledges() -> None:
     assert admit(one(note(), durability="process"), overlay=overlay).wait_for == 0
     assert admit(one(note(), write(1, key=1), durability="process"), overlay=overlay).wait_for == 1
     assert admit(one(note(), write(1, key=1)), overlay=overlay).wait_for == 5
+    admit(one(write(2, key=2)), overlay=overlay)
+    assert admit(one(write(2, key=2), write(1, key=1), durability="process"), overlay=overlay).wait_for == 6
     assert admit(one(), overlay=overlay).wait_for == 0
 
 

@@ -119,7 +119,9 @@ def test_L11_the_note_of_what_was_shown_goes_with_the_replay(logs: Logs) -> None
 def test_L11_nothing_new_is_lost_in_a_replay(logs: Logs) -> None:
     log = logs.make()
     append(log, write(1, key=1))
+    log.append(Batch(transactions=((write(3, key=3), write(4)),)))
     for drafts in (
+        (write(3, key=3), write(4, key=4)),  # the second may be another than the one without a key
         (write(1, key=1), write(2, key=2)),  # one known, one new: neither replay nor write would be true
         (write(2, key=2), write(1, key=1)),
         (write(1, key=1), write(2)),  # more than there was
@@ -129,7 +131,7 @@ def test_L11_nothing_new_is_lost_in_a_replay(logs: Logs) -> None:
             IdempotencyConflict,
             lambda drafts=drafts: log.append(Batch(transactions=(drafts,))),  # type: ignore[misc]
         )
-    assert log.written_lsn() == 1
+    assert log.written_lsn() == 3
 
 
 def test_L11_a_replay_does_not_meet_its_conditions_again(logs: Logs) -> None:
