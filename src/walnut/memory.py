@@ -8,10 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from walnut import opening
-from walnut.engine import govern, read, write
+from walnut.engine import govern, parse, read, write
 from walnut.engine.handle import Handle
 from walnut.engine.verbs import EventLog, Upkeep
-from walnut.model import parse
 from walnut.model.event import Json
 from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
 from walnut.model.requests import Direction, Durability, Mode
@@ -290,9 +289,7 @@ class Memory(MemoryAt):
 
         Errors: NotFound, VersionConflict, and those of `remember`.
         """
-        request = parse.forget(
-            memory_id, expected_version=expected_version, idempotency_key=idempotency_key
-        )
+        request = parse.forget(memory_id, expected_version=expected_version, idempotency_key=idempotency_key)
         return write.one(self._handle, write.forget(self._handle, request, durability))
 
     def as_of(

@@ -225,8 +225,9 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepairReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a repair did: events kept and lost, and where the damaged files were put."""
+    """What a repair did (`repaired`) or would do: events kept, LSN ranges lost, and where damaged files were put."""
 
+    repaired: bool
     kept_events: int
     lost_ranges: tuple[tuple[int, int], ...]
     set_aside: tuple[str, ...]

@@ -1,0 +1,215 @@
+"""Governing looks down: events, undo, upkeep and figures of the bound scope and what is below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from walnut.engine import evidence, keys
+from walnut.engine.handle import Handle
+from walnut.engine.moment import look
+from walnut.engine.notes import KIND as NOTE
+from walnut.engine.write import Write
+from walnut.errors import InvalidArgument, NotFound, ScopeError, StalePlan
+from walnut.model.event import Content, Draft, Event, Json
+from walnut.model.given import ViewChecks
+from walnut.model.requests import PlanRevert, Selector
+from walnut.model.results import Position, RevertPlan, VerifyReport
+from walnut.model.scope import within
+from walnut.policy import limits
+from walnut.ports import Condition
+
+_ADDRESS = "walnut://"
+#: Seconds between two looks of a tail that waits without a limit.
+_PATIENCE = 1.0
+
+
+def durable_lsn(handle: Handle) -> int:
+    """The newest LSN on disk."""
+    handle.check_open()
+    return handle.store.log.durable_lsn()
+
+
+def events(handle: Handle, *, after: int, upto: int | None) -> Iterator[Event]:
+    """The events of the scope and below within these LSNs."""
+    found = handle.store.log.read(after=after, upto=end(handle, after=after, upto=upto))
+    return (event for event in found if _below(handle, event))
+
+
+def end(handle: Handle, *, after: int, upto: int | None) -> int:
+    """The LSN a read ends at: `upto`, or the newest that is durable."""
+    handle.check_open()
+    newest = handle.sync_own()
+    limits.whole(after, where="after")
+    return newest if upto is None else min(newest, limits.whole(upto, where="upto"))
+
+
+def _below(handle: Handle, event: Event) -> bool:
+    scope = handle.binding.scope
+    return scope == "global" if event.content is None else within(event.content.scope, scope)
+
+
+def tail(handle: Handle, *, after: int | None, timeout: float | None) -> Iterator[Event]:
+    """The events of the scope and below as they become durable."""
+    return _follow(handle, begin(handle, after), timeout)
+
+
+def begin(handle: Handle, after: int | None) -> int:
+    """The LSN a tail goes on after; None: where the log ends now."""
+    handle.check_open()
+    return handle.sync_own() if after is None else limits.whole(after, where="after")
+
+
+def _follow(handle: Handle, last: int, timeout: float | None) -> Iterator[Event]:
+    log, system = handle.store.log, handle.store.system
+    quiet_since = system.monotonic()
+    while True:
+        handle.check_open()
+        patience = _PATIENCE if timeout is None else min(_PATIENCE, quiet_since + timeout - system.monotonic())
+        if log.durable_lsn() <= last and (patience <= 0 or not log.wait(last + 1, timeout=patience)):
+            if timeout is not None and quiet_since + timeout <= system.monotonic():
+                return
+            continue
+        for event in log.read(after=last):
+            last = event.lsn
+            if _below(handle, event):
+                yield event
+                quiet_since = system.monotonic()
+
+
+def chunk(handle: Handle, after: int, upto: int) -> list[Event]:
+    """The events of the scope and below within these LSNs, as a list."""
+    return [event for event in handle.store.log.read(after=after, upto=upto) if _below(handle, event)]
+
+
+def verify(handle: Handle) -> VerifyReport:
+    """Check every bit of the log."""
+    handle.check_open()
+    return handle.store.log.verify()
+
+
+def locate(handle: Handle, address: int | str) -> Position:
+    """Where the event of an LSN, an event id or an address lies."""
+    if isinstance(address, str) and address.startswith(_ADDRESS):
+        lsn = _addressed(handle, address.removeprefix(_ADDRESS))
+    elif isinstance(address, str):
+        (lsn,) = evidence.resolve(handle, [address], where="address", below=True)
+    else:
+        lsn = evidence.event(handle, limits.whole(address, where="address"), where="address", below=True).lsn
+    return handle.store.log.locate(lsn)
+
+
+def _addressed(handle: Handle, path: str) -> int:
+    """`<scope>/<memory_id>@<version>` -> the version's LSN."""
+    scope, _, name = path.rpartition("/")
+    memory_id, _, version = name.partition("@")
+    touch = keys.memory_or_none(memory_id)
+    if touch is None or not version.isascii() or not version.isdigit() or len(version) > 19:
+        raise InvalidArgument("not an address", where="address", hint="walnut://<scope>/<memory_id>@<version>")
+    event = evidence.event(handle, int(version), where="address", below=True)
+    first = handle.store.log.stream(touch, before=event.lsn + 1)
+    if touch not in event.touch_keys() or _scope(handle.store.log.get(first[0])) != scope:
+        raise NotFound("no such event", where="address")
+    return event.lsn
+
+
+def _scope(event: Event) -> str | None:
+    return None if event.content is None else event.content.scope
+
+
+def plan_revert(handle: Handle, request: PlanRevert) -> RevertPlan:
+    """What an undo of this selection would touch."""
+    handle.check_open()
+    selector = Selector(
+        events=evidence.resolve(handle, request.events, where="events", below=True),
+        actor=request.actor,
+        source=request.source,
+        session=request.session,
+        since=request.since,
+        until=request.until,
+        kinds=request.kinds,
+    )
+    return _plan(handle, selector, include_suspects=request.include_suspects)
+
+
+def _plan(handle: Handle, selector: Selector, *, include_suspects: bool) -> RevertPlan:
+    from walnut.undo import plan as undoing
+
+    with look(handle, at_least=handle.sync_own()) as view:
+        return undoing.plan(
+            view.snapshot,
+            handle.store.log,
+            selector,
+            bound_scope=handle.binding.scope,
+            actor=handle.binding.actor,
+            include_suspects=include_suspects,
+        )
+
+
+def apply(handle: Handle, plan: RevertPlan) -> Write:
+    """Prepare the undo. The plan is made again and compared: what a caller holds is only what he saw."""
+    handle.check_open()
+    if not isinstance(plan, RevertPlan):
+        raise InvalidArgument(f"a plan is expected, not a {type(plan).__name__}", where="plan")
+    binding = handle.binding
+    if plan.scope != binding.scope:
+        raise ScopeError("the plan was made in another scope", where="plan", hint="plan and apply with one handle")
+    if plan.actor != binding.actor:
+        raise InvalidArgument("the plan was made by another actor", where="plan", hint="plan and apply with one handle")
+    now = _plan(handle, plan.selector, include_suspects=plan.include_suspects)
+    if (now.ranges, now.memory_ids) != (plan.ranges, plan.memory_ids) or plan.lsn > now.lsn:
+        raise _stale()
+    if not now.ranges:
+        raise InvalidArgument("the plan undoes nothing", where="plan")
+    touches = tuple(touch for each in now.memory_ids if (touch := keys.memory_or_none(each)) is not None)
+    condition = Condition(
+        after=plan.lsn,
+        touches=frozenset(touches),
+        matches=lambda event: event.kind != NOTE and undone_by(plan.selector, binding.scope, event),
+        error=lambda _: _stale(),
+    )
+    ranges: list[Json] = [[low, high] for low, high in now.ranges]
+    content = Content(scope=binding.scope, actor=binding.actor, payload={"ranges": ranges})
+    draft = Draft(kind="memory.reverted", touches=touches, content=content)
+    return Write(handle, [draft], handle.durability, (condition,))
+
+
+def _stale() -> StalePlan:
+    return StalePlan(
+        "something relevant changed since the plan was made", where="plan", hint="plan again, look at it, apply that"
+    )
+
+
+def undone_by(selector: Selector, scope: str, event: Event) -> bool:
+    """Whether a selector would select this event."""
+    from walnut.undo.plan import matches
+
+    return matches(event, selector, bound_scope=scope)
+
+
+def wait(handle: Handle, lsn: int | None, *, timeout: float) -> int:
+    """Wait until the views hold an LSN."""
+    handle.check_open()
+    durable = handle.sync_own()
+    wanted = durable if lsn is None else limits.whole(lsn, where="lsn")
+    return handle.store.views.wait(wanted, timeout=timeout)
+
+
+def checkpoint(handle: Handle) -> int:
+    """Write a snapshot of the views."""
+    handle.check_open()
+    handle.sync_own()
+    return handle.store.views.checkpoint()
+
+
+def rebuild(handle: Handle) -> int:
+    """Build the views anew."""
+    handle.check_open()
+    handle.sync_own()
+    return handle.store.views.rebuild()
+
+
+def verify_views(handle: Handle) -> ViewChecks:
+    """Compare the views with a replay."""
+    handle.check_open()
+    handle.sync_own()
+    return handle.store.views.verify()

@@ -1,0 +1,203 @@
+"""Reading looks up: one memory, a listing, a search, a history, a chain of evidence, at a handle's moment."""
+
+from __future__ import annotations
+
+from walnut.engine import cursor, evidence, hydrate, keys, parse
+from walnut.engine.handle import Handle
+from walnut.engine.hydrate import Found
+from walnut.engine.moment import View, look
+from walnut.errors import InvalidArgument, NotFound
+from walnut.model import ids
+from walnut.model.event import DELETE, Event
+from walnut.model.given import When
+from walnut.model.requests import Direction, Listing, Recall
+from walnut.model.results import Ack, Context, Explanation, Hit, MemoryRecord, Page, Version
+from walnut.model.times import WITHIN_MICROSECOND, from_ns, to_ns
+from walnut.policy import limits
+from walnut.views import visibility
+
+
+def get(handle: Handle, memory_id: str | None, *, key: str | None) -> MemoryRecord:
+    """The memory of this id, or the nearest of this key."""
+    if (memory_id is None) == (key is None):
+        raise InvalidArgument("pass a memory id or a key", where="memory_id", hint='get("mem_…") or get(key="…")')
+    with look(handle) as view:
+        if memory_id is not None:
+            wanted = [keys.memory_or_none(limits.name(memory_id, where="memory_id"))]
+        else:
+            name, secret = limits.name(key, where="key"), handle.store.log.secret
+            wanted = [keys.memory_of_key(secret, scope, name) for scope in handle.readable]
+        for touch in wanted:
+            found = None if touch is None else _chosen(handle, view, touch)
+            if found is not None:
+                return hydrate.record(found)
+    raise NotFound("no such memory", where="key" if memory_id is None else "memory_id")
+
+
+def _chosen(handle: Handle, view: View, touch: bytes) -> Found | None:
+    chosen = view.snapshot.choose(touch, view.moment)
+    if chosen is None or chosen.scope not in handle.readable:
+        return None
+    return hydrate.check(handle, chosen.lsn, touch, view.moment)
+
+
+def listing(handle: Handle, request: Listing) -> Page:
+    """One page, newest first; a cursor goes on at the LSN, and the moment, of the first page."""
+    place = cursor.read(handle, request)
+    with look(handle, lsn=place.lsn, valid_at=place.valid_at) as view:
+        before, items = place.before, list[MemoryRecord]()
+        while True:
+            batch = view.snapshot.listing(
+                handle.readable,
+                view.moment,
+                below=request.below,
+                tags=request.tags,
+                since=request.since,
+                until=request.until,
+                min_confidence=request.min_confidence,
+                before=before,
+                limit=request.limit + 1,
+            )
+            for chosen in batch:
+                if len(items) == request.limit:
+                    place = cursor.Place(lsn=view.moment.lsn, valid_at=view.moment.valid_at, before=before)
+                    token = cursor.write(handle, request, place)
+                    return Page(items=tuple(items), cursor=token, lsn=view.moment.lsn)
+                before = chosen.touched
+                found = hydrate.check(handle, chosen.lsn, chosen.memory, view.moment, below=request.below)
+                if found is None or hydrate.shadowed(handle, view.snapshot, found, view.moment):
+                    continue
+                items.append(hydrate.record(found))
+            if len(batch) <= request.limit:
+                return Page(items=tuple(items), cursor=None, lsn=view.moment.lsn)
+
+
+def recall(handle: Handle, request: Recall) -> list[Hit]:
+    """Search; what is found is noted as shown."""
+    with look(handle, at_least=request.min_lsn) as view:
+        hits = _search(handle, view, request)
+    handle.note.add(hit.lsn for hit in hits)
+    return hits
+
+
+def context(handle: Handle, request: Recall, *, budget: int) -> Context:
+    """Search and pack into the budget; what made it into the text is noted as shown."""
+    from walnut.recall import context as packing
+
+    with look(handle, at_least=request.min_lsn) as view:
+        packed = packing.pack(_search(handle, view, request), budget=budget)
+    handle.note.add(hit.lsn for hit in packed.hits)
+    return packed
+
+
+def _search(handle: Handle, view: View, request: Recall) -> list[Hit]:
+    from walnut.recall import search as searching
+
+    if view.moment.lsn == 0:
+        return []
+    hits: list[Hit] = []
+    seen: set[bytes] = set()
+    for scored in searching.search(
+        view.snapshot, handle.store.log, request, handle.readable, view.moment, below=request.below
+    ):
+        if len(hits) == request.k:
+            break
+        if scored.memory in seen:
+            continue
+        seen.add(scored.memory)
+        found = hydrate.check(handle, scored.lsn, scored.memory, view.moment, below=request.below)
+        if found is None or found.event.lsn != scored.lsn:
+            continue  # the view was wrong about it, so its score belongs to another text
+        if not hydrate.shadowed(handle, view.snapshot, found, view.moment):
+            parts = scored.parts if request.explain else ()
+            hits.append(Hit(**hydrate.fields(found), score=scored.score, parts=parts))  # type: ignore[arg-type]
+    return hits
+
+
+def history(handle: Handle, memory_id: str) -> list[Version]:
+    """All events that touch a memory, with the state each is in at the handle's moment."""
+    touch = keys.memory_or_none(limits.name(memory_id, where="memory_id"))
+    log = handle.store.log
+    with look(handle) as view:
+        moment = view.moment
+    lsns = log.stream(touch or bytes(ids.TOUCH_SIZE), before=moment.lsn + 1)
+    if touch is None or not evidence.belongs(handle, lsns):
+        raise NotFound("no such memory", where="memory_id")
+    events = [log.get(lsn) for lsn in lsns]
+    counting = visibility.counting(events)
+    chosen = visibility.choose(events, moment)
+    deleted = max((e.lsn for e in events if e.op == DELETE and e.lsn in counting), default=0)
+    return [
+        _version(handle, event, touch, lsns[-1], _state(event, counting, deleted, chosen, moment.valid_at))
+        for event in events
+    ]
+
+
+def _state(event: Event, counting: set[int], deleted: int, chosen: int | None, now: int) -> str:
+    if event.content is None:
+        return "erased"
+    if event.lsn not in counting:
+        return "reverted"
+    if event.kind not in visibility.WRITES:
+        return "deleted" if event.op == DELETE else "current"
+    if event.lsn < deleted:
+        return "deleted"
+    if event.lsn == chosen:
+        return "current"
+    if visibility.expired(event, now):
+        return "expired"
+    return "scheduled" if visibility.begins(event) > now else "superseded"
+
+
+def _version(handle: Handle, event: Event, touch: bytes, version: int, state: str) -> Version:
+    content = event.content
+    known = content is not None and content.scope in handle.readable
+    written = known and event.kind in visibility.WRITES
+    return Version(
+        lsn=event.lsn,
+        event_id=event.id,
+        kind=event.kind,
+        op=event.op,
+        actor=content.actor if known and content is not None else None,
+        recorded_at=from_ns(event.recorded_at),
+        state=state,
+        memory=hydrate.record(Found(touch, event, version)) if written else None,
+    )
+
+
+def why(handle: Handle, what: str | MemoryRecord | Ack, *, direction: Direction) -> Explanation:
+    """The chain of evidence from, or the influence of, one event."""
+    from walnut.recall import why as explaining
+
+    parse.direction(direction)
+    (asked,) = parse.evidence([what], where="what")
+    (lsn,) = evidence.resolve(handle, [asked], where="what")
+    with look(handle) as view:
+        return explaining.explain(
+            view.snapshot, handle.store.log, lsn, handle.readable, view.moment, direction=direction
+        )
+
+
+def as_of(handle: Handle, *, system_time: When | None, valid_time: When | None, lsn: int | None) -> Handle:
+    """A handle on another moment of the same scope."""
+    if system_time is not None and lsn is not None:
+        raise InvalidArgument("an LSN is a system time", where="lsn", hint="pass one of them")
+    if system_time is None and valid_time is None and lsn is None:
+        raise InvalidArgument("as of when?", where="as_of", hint="pass system_time, valid_time or lsn")
+    handle.check_open()
+    log = handle.store.log
+    durable = handle.sync_own()
+    valid_at = None if valid_time is None else to_ns(valid_time, where="valid_time") + WITHIN_MICROSECOND
+    if lsn is not None:
+        limits.whole(lsn, where="lsn")
+        if lsn > durable:
+            raise InvalidArgument(f"the log ends at LSN {durable}", where="lsn")
+        if valid_at is None:
+            valid_at = log.get(lsn).recorded_at if lsn else 0
+    elif system_time is not None:
+        moment = to_ns(system_time, where="system_time") + WITHIN_MICROSECOND
+        with look(handle) as view:
+            lsn = view.snapshot.lsn_at(moment)
+        if valid_at is None:
+            valid_at = min(moment, handle.store.system.now())
+    return handle.at(lsn=lsn, valid_at=valid_at)

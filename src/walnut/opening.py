@@ -1,0 +1,115 @@
+"""Opening a store: the only place that wires log, views and engine together, by the form of the url."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from os import PathLike, fspath
+from typing import TypeAlias
+
+import msgspec
+
+from walnut.engine import parse
+from walnut.engine.handle import Handle, Store, check_actor
+from walnut.errors import InvalidArgument, UnsupportedPlatform
+from walnut.model import scope as scopes
+from walnut.model.requests import Binding, Durability
+from walnut.policy import limits
+from walnut.ports import Log
+from walnut.system import System
+from walnut.views.runner import Views
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """How a store is to be opened; `address` is what follows the scheme, or the folder's path."""
+
+    address: str
+    create: bool
+    network_file_system: bool
+    busy_timeout: float
+    checkpoint_every: int
+
+
+#: Makes the log and the views of one kind of store.
+Backend: TypeAlias = Callable[[System, Wish], tuple[Log, Views]]
+
+
+def handle(
+    url: str | PathLike[str],
+    *,
+    scope: str,
+    actor: str,
+    durability: Durability,
+    create: bool,
+    network_file_system: bool,
+    busy_timeout: float,
+    checkpoint_every: int,
+    system: System | None,
+) -> Handle:
+    """Open the store and bind its first handle, which owns it. Arguments and errors: `walnut.open`."""
+    binding = Binding(scope=scopes.check(scope), actor=check_actor(actor))
+    level = parse.durability(durability)
+    backend, address = _backend(url)
+    wish = Wish(
+        address=address,
+        create=limits.flag(create, where="create"),
+        network_file_system=limits.flag(network_file_system, where="network_file_system"),
+        busy_timeout=_seconds(busy_timeout),
+        checkpoint_every=limits.whole(checkpoint_every, where="checkpoint_every"),
+    )
+    machine = system or System()
+    log, views = backend(machine, wish)
+    store = Store(str(url), log=log, views=views, system=machine)
+    return Handle(store, binding, durability=level, owner=True)
+
+
+def _seconds(value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise InvalidArgument("not a number of seconds", where="busy_timeout", hint="zero or more")
+    return float(value)
+
+
+def _backend(url: str | PathLike[str]) -> tuple[Backend, str]:
+    if sys.platform not in {"linux", "darwin"}:
+        raise UnsupportedPlatform("Walnut runs on Linux and macOS", where=sys.platform)
+    path = fspath(url)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise InvalidArgument("not a path or an address", where="url", hint='a folder, or "memory://"')
+    scheme, separator, address = path.partition("://")
+    if not separator:
+        return _folder, path
+    backend = BACKENDS.get(scheme)
+    if backend is None:
+        raise InvalidArgument("no backend for this scheme", where="url", hint='a folder, or "memory://"')
+    return backend, address
+
+
+def _memory(system: System, wish: Wish) -> tuple[Log, Views]:
+    if wish.address:
+        raise InvalidArgument("a store in memory has no name", where="url", hint='"memory://"')
+    from walnut.log.memory_log import MemoryLog
+
+    log = MemoryLog(system)
+    return log, Views.open(log, system, folder=None, checkpoint_every=0)
+
+
+def _folder(system: System, wish: Wish) -> tuple[Log, Views]:
+    from walnut.log.file_log import FileLog
+
+    log = FileLog.open(
+        system,
+        wish.address,
+        create=wish.create,
+        network_file_system=wish.network_file_system,
+        busy_timeout=wish.busy_timeout,
+    )
+    try:
+        views = Views.open(log, system, folder=wish.address, checkpoint_every=wish.checkpoint_every)
+    except BaseException:
+        log.close()
+        raise
+    return log, views
+
+
+#: Schemes and what opens them; a path without a scheme is a folder.
+BACKENDS: dict[str, Backend] = {"memory": _memory}
