@@ -53,7 +53,10 @@ class MemoryLog:
     # -- writing -------------------------------------------------------------------------------------
 
     def append(self, batch: Batch) -> tuple[Appended, ...]:
-        """Append in one frame, all or nothing; a batch without drafts gives () if its conditions hold."""
+        """Append in one frame, all or nothing; a batch without drafts gives () if its conditions hold.
+
+        What came since the call is shown to `matches` under the lock, so it must not call the log.
+        """
         written, system = self._written, self._system
         self._check_open()
         checked = precheck(batch, read=written.read, upto=written.last_lsn) if batch.conditions else None
@@ -116,12 +119,14 @@ class MemoryLog:
     def last_touch(self, touch: bytes) -> int:
         """The newest LSN that touches this key, else 0."""
         self._check_open()
-        return self._written.last_touch(touch)
+        with self._grown:
+            return self._written.last_touch(touch)
 
     def find_idem(self, idem: bytes) -> int | None:
         """LSN of the first event with this idempotency hash."""
         self._check_open()
-        return self._written.find_idem(idem)
+        with self._grown:
+            return self._written.find_idem(idem)
 
     def locate(self, lsn: int) -> Position:
         """The place of its frame, counted as if frames lay in a file."""
@@ -171,7 +176,7 @@ class MemoryLog:
 
 
 class _Written:
-    """All events and their index. Grows under the log's lock; `last_lsn` moves last, so readers need none."""
+    """All events and their index. Grows under the log's lock; `last_lsn` moves last, so events need no lock."""
 
     def __init__(self) -> None:
         self.last_lsn = 0
