@@ -137,7 +137,7 @@ def op_number(op: str) -> int:
 def encode(
     *,
     envelopes: bytes,
-    contents: Sequence[Sealed],
+    contents: Sequence[Sealed | None],
     first_lsn: int,
     synced_upto: int,
     recorded_at: int,
@@ -148,9 +148,12 @@ def encode(
     crc_seed: int,
     offset: int,
 ) -> tuple[bytes, bytes]:
-    """A whole frame for `offset` of a segment, and the chain hash after it."""
+    """A whole frame for `offset` of a segment, and the chain hash after it; a content of None is an erased one."""
     parts = [_PREAMBLE.pack(len(envelopes), PLAIN), envelopes]
     for content in contents:
+        if content is None:
+            parts.append(_RECORD.pack(0, ERASED, PLAIN, 0, 0, bytes(16)))
+            continue
         parts.append(_RECORD.pack(len(content.data), CONTENT, PLAIN, 0, 0, content.salt))
         parts.append(content.data)
     body = b"".join(parts)
@@ -165,6 +168,15 @@ def encode(
     tail = header[8:]
     header = MAGIC + _extend(base, tail).to_bytes(4, "little") + tail
     return header + body, chain(header, envelopes)
+
+
+def place(header: Header, body: bytes, *, prev_hash: bytes, crc_seed: int, offset: int) -> tuple[bytes, bytes]:
+    """An existing frame made valid for another `offset` behind another chain; also the chain hash after it."""
+    base = _extend(crc_seed, _PLACE.pack(offset))
+    fields = msgspec.structs.astuple(header)
+    raw = _HEADER.pack(MAGIC, 0, _extend(base, body), *fields[3:-1], prev_hash)
+    raw = MAGIC + _extend(base, raw[8:]).to_bytes(4, "little") + raw[8:]
+    return raw + body, chain(raw, envelope_section(body))
 
 
 def chain(header: bytes, envelopes: bytes) -> bytes:

@@ -66,17 +66,27 @@ def write_whole(system: System, path: str, data: bytes) -> None:
     system.rename(temporary, path)
 
 
-def create(system: System, folder: str, *, identity: Identity | None = None) -> Identity:
-    """Write keys, then FORMAT, and sync the folder. Under the write lock."""
+def create(system: System, folder: str, identity: Identity) -> Identity:
+    """Write both files anew."""
+    create_keys(system, folder, identity)
+    create_format(system, folder, identity)
+    return identity
+
+
+def create_keys(system: System, folder: str, identity: Identity | None = None) -> Identity:
+    """Write keys, with a new identity unless one is given."""
     if identity is None:
         identity = Identity(log_id=system.random(16), secret=system.random(32), created_at=system.now())
-    log = identity.log_id.hex()
-    keys = _Keys(log=log, secret=identity.secret.hex())
-    write_whole(system, f"{folder}/keys", _line(msgspec.json.encode(keys)))
-    form = _Format(walnut=FORMAT, log=log, created_at=identity.created_at)
-    write_whole(system, f"{folder}/FORMAT", _line(msgspec.json.encode(form)))
-    system.sync_directory(folder)
+    body = _Keys(log=identity.log_id.hex(), secret=identity.secret.hex())
+    write_whole(system, f"{folder}/keys", _line(msgspec.json.encode(body)))
     return identity
+
+
+def create_format(system: System, folder: str, identity: Identity) -> None:
+    """Write FORMAT, which makes the folder a store, and sync the folder."""
+    body = _Format(walnut=FORMAT, log=identity.log_id.hex(), created_at=identity.created_at)
+    write_whole(system, f"{folder}/FORMAT", _line(msgspec.json.encode(body)))
+    system.sync_directory(folder)
 
 
 def load(system: System, folder: str) -> Identity:
@@ -101,3 +111,12 @@ def load(system: System, folder: str) -> Identity:
     if keys.log != form.log or len(identity.log_id) != 16 or len(identity.secret) != 32:
         raise LogCorruption("the file keys is another store's", file="keys", offset=0)
     return identity
+
+
+def load_secret(system: System, folder: str, log_id: bytes) -> bytes | None:
+    """The secret alone, for a repair; None when it is gone, damaged or another log's."""
+    try:
+        found = msgspec.json.decode(_read(system, f"{folder}/keys", "keys"), type=_Keys)
+    except (LogCorruption, msgspec.MsgspecError):
+        return None
+    return bytes.fromhex(found.secret) if found.log == log_id.hex() else None

@@ -77,14 +77,17 @@ class Opened:
 
 def open_folder(system: System, folder: str, *, create: bool, limit: float) -> Opened:
     """Open, create or join; see FileLog.open for the errors. Raises OSError too."""
-    new = _is_new(system, folder, create=create)
+    _refuse_foreign(system, folder)
+    if not create and not system.exists(f"{folder}/FORMAT") and not system.exists(f"{folder}/keys"):
+        raise NotAStore("the folder is not a Walnut store", where=folder, hint="name the folder of a store")
     system.make_folder(f"{folder}/log")
     opened = Opened(system, folder, limit=limit)
     try:
         with opened.write_lock:
-            if new and not system.exists(f"{folder}/FORMAT"):
-                keys.create(system, folder)
-            opened.attach(keys.load(system, folder))
+            if not system.exists(f"{folder}/FORMAT"):
+                _create(system, opened)
+            else:
+                opened.attach(keys.load(system, folder))
             _enter(system, opened)
     except BaseException:
         opened.close()
@@ -92,22 +95,43 @@ def open_folder(system: System, folder: str, *, create: bool, limit: float) -> O
     return opened
 
 
-def _is_new(system: System, folder: str, *, create: bool) -> bool:
-    """Whether a store is to be made here; NotAStore when something else is."""
-    if system.exists(folder) and not system.is_folder(folder):
+def _refuse_foreign(system: System, folder: str) -> None:
+    """NotAStore when something else lies here."""
+    if not system.exists(folder):
+        return
+    if not system.is_folder(folder):
         raise NotAStore("the path is a file, not a folder", where=folder, hint="name the folder of a store")
-    names = set(system.list_folder(folder)) if system.exists(folder) else set()
-    if "FORMAT" in names:
-        return False
-    log = f"{folder}/log"
-    begun = any(segment.parse_name(name) for name in system.list_folder(log)) if "log" in names else False
-    if begun or (names - _OURS and names - _OURS != {"keys"}):
-        if begun or "keys" in names:
-            raise LogCorruption("the file FORMAT is missing", file="FORMAT", offset=0)
+    names = set(system.list_folder(folder))
+    if not names & {"FORMAT", "keys"} and names - _OURS:
         raise NotAStore("the folder holds other things and no store", where=folder, hint="name a new or empty folder")
-    if not create:
-        raise NotAStore("the folder is not a Walnut store", where=folder, hint="name the folder of a store")
-    return True
+
+
+def _create(system: System, opened: Opened) -> None:
+    """Make the store: keys, the first segment, and FORMAT last. What a crash left of an earlier try is removed.
+
+    A folder that ever acknowledged anything is never taken for a new one: it is missing its FORMAT.
+    """
+    folder, log = opened.folder, f"{opened.folder}/log"
+    for name in system.list_folder(log):
+        if name != "mark" and segment.parse_name(name) is None:
+            continue
+        if system.path_size(f"{log}/{name}") and _holds_something(system, f"{log}/{name}", name):
+            raise LogCorruption("the file FORMAT is missing", file="FORMAT", offset=0)
+        system.remove(f"{log}/{name}")
+    identity = keys.create_keys(system, folder)
+    opened.attach(identity)
+    _first_segment(system, opened)
+    keys.create_format(system, folder, identity)
+
+
+def _holds_something(system: System, path: str, name: str) -> bool:
+    """Whether a segment has bytes behind its header, or a mark any byte at all."""
+    start = 0 if name == "mark" else segment.HEADER_SIZE
+    fd = system.open_file(path, write=False)
+    try:
+        return bool(system.read_at(fd, system.file_size(fd), start).strip(b"\0"))
+    finally:
+        system.close_file(fd)
 
 
 def _enter(system: System, opened: Opened) -> None:
@@ -133,9 +157,8 @@ def _recover(system: System, opened: Opened) -> int:
     """Find the end, make it durable, begin a new epoch; returns the epoch."""
     shared, segments = opened.shared, opened.segments
     mark = shared.mark.load()
-    found = segments.discover()
-    if not found and mark is None:
-        _first_segment(system, opened)
+    if not segments.discover():
+        raise LogCorruption("all segment files are missing", file=f"log/{segment.name(1)}", offset=0)
     ending = recovery.find_end(system, segments, mark)
     head = shared.head()
     epoch = 1 + max(mark.epoch if mark else 0, head[0] if head else 0, ending.state.epoch)

@@ -1,0 +1,294 @@
+"""Repair: salvage every whole frame of a damaged log, say what is lost, and keep the damaged files aside.
+
+LSNs are kept: what is lost is filled with events of kind `log.lost` without content, so that every reference and
+every acknowledged version still means what it meant. The new segments are built in `log.new`, which is complete
+once it holds `READY`; from then on a repair that is interrupted is finished by running it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from walnut.errors import LogBusy, LogCorruption
+from walnut.log import frame, keys, segment
+from walnut.log.keys import Identity
+from walnut.log.segments import Frame, Segment
+from walnut.log.shared import State
+from walnut.log.verify import next_good, read_mark, verify_folder
+from walnut.model.results import RepairReport
+from walnut.system import System
+
+LOST = "log.lost"
+_READY = "READY"
+_LOST_AT_ONCE = 1000
+
+
+def repair_folder(system: System, folder: str, *, accept_loss: bool = False) -> RepairReport:
+    """Repair the store in `folder`; without `accept_loss` only tell what would be lost.
+
+    Nobody else may have it open (LogBusy). NotAStore, LogCorruption when even the log's id is gone, OSError.
+    """
+    log = f"{folder}/log"
+    presence = system.open_file(f"{log}/presence", create=True)
+    try:
+        if not system.try_lock_file(presence):
+            raise LogBusy("another process has the store open", where=folder, hint="close it first")
+        if system.exists(f"{folder}/log.new/{_READY}"):
+            return _swap(
+                system, folder, RepairReport(repaired=True, kept_events=0, lost_ranges=(), set_aside=(), findings=())
+            )
+        report = verify_folder(system, folder)
+        if report.ok:
+            return _told(repaired=False, kept=report.events)
+        identity = _identity(system, folder, accept_loss=accept_loss)
+        kept, lost = _survey(system, folder, identity)
+        told = RepairReport(
+            repaired=accept_loss, kept_events=kept, lost_ranges=lost, set_aside=(), findings=report.findings
+        )
+        if not accept_loss:
+            return told
+        _rebuild(system, folder, identity)
+        return _swap(system, folder, told)
+    finally:
+        system.close_file(presence)
+
+
+def _told(*, repaired: bool, kept: int = 0) -> RepairReport:
+    return RepairReport(repaired=repaired, kept_events=kept, lost_ranges=(), set_aside=(), findings=())
+
+
+def _identity(system: System, folder: str, *, accept_loss: bool) -> Identity:
+    """The log's identity; what of it is lost is made anew (a lost secret only when loss is accepted)."""
+    try:
+        return keys.load(system, folder)
+    except LogCorruption as error:
+        damaged = error
+    log_id, created_at = _log_id(system, folder, damaged)
+    secret = keys.load_secret(system, folder, log_id)
+    if secret is None and not accept_loss:
+        raise damaged
+    identity = Identity(log_id=log_id, secret=secret or system.random(32), created_at=created_at)
+    return keys.create(system, folder, identity)
+
+
+def _log_id(system: System, folder: str, damaged: LogCorruption) -> tuple[bytes, int]:
+    for name in system.list_folder(f"{folder}/log"):
+        if not segment.parse_name(name):
+            continue
+        fd = system.open_file(f"{folder}/log/{name}", write=False)
+        try:
+            header = segment.decode_header(system.read_at(fd, segment.HEADER_SIZE, 0), file=f"log/{name}")
+        except LogCorruption:
+            continue
+        finally:
+            system.close_file(fd)
+        return header.log_id, header.created_at
+    raise damaged
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """A segment file to salvage from, and the offset behind which nothing counts."""
+
+    place: Segment
+    stop: int
+    first_lsn: int | None
+
+
+def _sources(system: System, folder: str, identity: Identity) -> list[_Source]:
+    names: dict[int, str] = {}
+    for name in system.list_folder(f"{folder}/log"):
+        parsed = segment.parse_name(name)
+        if parsed:
+            names[parsed[0]] = name  # sorted: the newest generation comes last
+    sources: list[_Source] = []
+    for number, name in sorted(names.items(), reverse=True):
+        path = f"{folder}/log/{name}"
+        fd = system.open_file(path, write=False)
+        try:
+            header = segment.decode_header(system.read_at(fd, segment.HEADER_SIZE, 0), file=name)
+        except LogCorruption:
+            header = _unknown(identity, number)
+        place = Segment(header, path, f"log/{name}", fd, frame.seed(identity.log_id, number))
+        follower = sources[-1] if sources and sources[-1].place.number == number + 1 else None
+        stop = follower.place.header.prev_end if follower and follower.place.header.prev_end else system.file_size(fd)
+        first = next_good(system, place, segment.HEADER_SIZE, min(stop, system.file_size(fd)))
+        known = first.header.first_lsn if first else header.first_lsn or None
+        sources.append(_Source(place, min(stop, system.file_size(fd)), known))
+    return sources[::-1]
+
+
+def _unknown(identity: Identity, number: int) -> segment.SegmentHeader:
+    return segment.SegmentHeader(
+        log_id=identity.log_id,
+        number=number,
+        epoch=0,
+        first_lsn=0,
+        prev_end=0,
+        prev_last_lsn=0,
+        chain=bytes(32),
+        capacity=0,
+        created_at=identity.created_at,
+    )
+
+
+def _good_frames(system: System, sources: list[_Source]) -> Iterator[Frame]:
+    """Every whole frame in LSN order; what a follower states again is the follower's."""
+    last = 0
+    for at, source in enumerate(sources):
+        limit = min((each.first_lsn for each in sources[at + 1 :] if each.first_lsn), default=None)
+        found = next_good(system, source.place, segment.HEADER_SIZE, source.stop)
+        while found is not None:
+            if found.header.first_lsn > last and (limit is None or found.header.first_lsn < limit):
+                last = found.header.last_lsn
+                yield found
+            found = next_good(system, source.place, found.end, source.stop)
+
+
+def _survey(system: System, folder: str, identity: Identity) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """How many events can be kept, and which LSNs are lost."""
+    mark = read_mark(system, folder, identity.log_id)
+    sources = _sources(system, folder, identity)
+    kept, last = 0, 0
+    lost: list[tuple[int, int]] = []
+    try:
+        for each in _good_frames(system, sources):
+            if each.header.first_lsn > last + 1:
+                lost.append((last + 1, each.header.first_lsn - 1))
+            kept, last = kept + each.header.count, each.header.last_lsn
+    finally:
+        _close(system, sources)
+    if mark is not None and mark.lsn > last:
+        lost.append((last + 1, mark.lsn))
+    return kept, tuple(lost)
+
+
+def _close(system: System, sources: list[_Source]) -> None:
+    for source in sources:
+        system.close_file(source.place.fd)
+
+
+class _Builder:
+    """Writes frames one behind the other into fresh segments of a new folder."""
+
+    def __init__(self, system: System, folder: str, identity: Identity, generation: int) -> None:
+        self._system, self._folder, self._identity, self._generation = system, folder, identity, generation
+        self._number, self._end, self._prev_end, self._fd = 0, 0, 0, -1
+        self._seed, self._capacity = 0, 0
+        self.lsn, self.chain, self.recorded_at = 0, bytes(32), 0
+
+    def _begin(self, need: int) -> None:
+        self.finish()
+        self._number += 1
+        size = max(segment.capacity(self._number), need + segment.HEADER_SIZE)
+        self._capacity = -(-size // segment.SMALLEST) * segment.SMALLEST
+        header = segment.SegmentHeader(
+            log_id=self._identity.log_id,
+            number=self._number,
+            generation=self._generation,
+            epoch=1,
+            first_lsn=self.lsn + 1,
+            prev_end=self._prev_end,
+            prev_last_lsn=self.lsn,
+            chain=self.chain,
+            capacity=self._capacity,
+            created_at=self._identity.created_at,
+        )
+        segment.install(self._system, self._folder, header)
+        self._fd = self._system.open_file(f"{self._folder}/{segment.name(self._number, self._generation)}")
+        self._seed = frame.seed(self._identity.log_id, self._number)
+        self._end = segment.HEADER_SIZE
+
+    def finish(self) -> None:
+        """Sync the segment that was being written."""
+        if self._fd >= 0:
+            self._system.sync(self._fd)
+            self._system.close_file(self._fd)
+            self._prev_end, self._fd = self._end, -1
+
+    def copy(self, each: Frame) -> None:
+        """Append a salvaged frame."""
+        if self._fd < 0 or self._end + each.header.length > self._capacity:
+            self._begin(each.header.length)
+        data, self.chain = frame.place(
+            each.header, each.body, prev_hash=self.chain, crc_seed=self._seed, offset=self._end
+        )
+        self._put(data, each.header.last_lsn, each.header.recorded_at)
+
+    def fill(self, upto: int) -> None:
+        """Append placeholders for lost events up to this LSN."""
+        while self.lsn < upto:
+            count = min(_LOST_AT_ONCE, upto - self.lsn)
+            lost = [
+                frame.Envelope(self._system.random(16), LOST, frame.op_number("NONE"), 0, b"", bytes(32))
+                for _ in range(count)
+            ]
+            if self._fd < 0 or self._end + count * 256 > self._capacity:
+                self._begin(count * 256)
+            data, self.chain = frame.encode(
+                envelopes=frame.encode_envelopes(lost),
+                contents=[None] * count,
+                first_lsn=self.lsn + 1,
+                synced_upto=0,
+                recorded_at=self.recorded_at,
+                clock_raw=0,
+                epoch=1,
+                writer_id=0,
+                prev_hash=self.chain,
+                crc_seed=self._seed,
+                offset=self._end,
+            )
+            self._put(data, self.lsn + count, self.recorded_at)
+
+    def _put(self, data: bytes, lsn: int, recorded_at: int) -> None:
+        self._system.write_at(self._fd, data, self._end)
+        self._end += len(data)
+        self.lsn, self.recorded_at = lsn, recorded_at
+
+
+def _rebuild(system: System, folder: str, identity: Identity) -> None:
+    """Build `log.new` with everything that can be kept, and say READY."""
+    new = f"{folder}/log.new"
+    system.make_folder(new)
+    for name in system.list_folder(new):
+        system.remove(f"{new}/{name}")
+    mark: State | None = read_mark(system, folder, identity.log_id)
+    sources = _sources(system, folder, identity)
+    generation = 1 + max((source.place.header.generation for source in sources), default=0)
+    builder = _Builder(system, new, identity, generation)
+    try:
+        for each in _good_frames(system, sources):
+            builder.fill(each.header.first_lsn - 1)
+            builder.copy(each)
+    finally:
+        _close(system, sources)
+    builder.fill(mark.lsn if mark is not None else 0)
+    if not builder.lsn:
+        builder.fill(1)
+    builder.finish()
+    keys.write_whole(system, f"{new}/{_READY}", b"")
+    system.sync_directory(new)
+
+
+def _swap(system: System, folder: str, told: RepairReport) -> RepairReport:
+    """Put the damaged files aside and the new ones in their place; can be repeated."""
+    log, new = f"{folder}/log", f"{folder}/log.new"
+    fresh = {name for name in system.list_folder(new) if name != _READY}
+    number = 1
+    while system.exists(f"{folder}/damaged-{number}"):
+        number += 1
+    aside = f"{folder}/damaged-{number}"
+    moved = []
+    for name in system.list_folder(log):
+        ours = segment.parse_name(name.removesuffix(".idx")) or name in ("mark", "shared")
+        if ours and name not in fresh:
+            system.make_folder(aside)
+            system.rename(f"{log}/{name}", f"{aside}/{name}")
+            moved.append(f"damaged-{number}/{name}")
+    for name in fresh:
+        system.rename(f"{new}/{name}", f"{log}/{name}")
+    system.sync_directory(log)
+    system.remove(f"{new}/{_READY}")
+    system.sync_directory(folder)
+    return msgspec.structs.replace(told, set_aside=tuple(moved))
