@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE_CORE = ("cli", "serve", "adapters", "interchange", "testing", "system.py")
 
 # (rule, path) -> why that file may break that rule. An entry that is not needed any more fails the run.
-EXEMPT: dict[tuple[str, str], str] = {}
+EXEMPT: dict[tuple[str, str], str] = {
+    ("broad_except", "src/walnut/log/committer.py"): "the committer thread hands every error to the callers that wait",
+    ("broad_except", "src/walnut/log/file_log.py"): "an error of one batch goes to its caller, the group goes on",
+}
 
 Finding = tuple[int, str]
 """A line number and what is wrong there."""

@@ -259,32 +259,37 @@ def read_content(data: bytes) -> Content:
 
 def read_events(header: Header, body: bytes) -> list[Event]:
     """All events of a checked frame; ValueError when it does not decode, FormatTooNew when it is a newer one's."""
+    envelopes, records = read_sections(header, body)
+    return [event(header, number, envelopes, records) for number in range(header.count)]
+
+
+def read_sections(header: Header, body: bytes) -> tuple[list[Envelope], list[tuple[bytes, bytes] | None]]:
+    """Envelopes and content records of a checked frame; the errors of `read_events`."""
     if header.type != EVENTS:
         raise FormatTooNew(f"a frame is of type {header.type}", hint="upgrade walnut")
-    envelopes = read_envelopes(header, body)
-    records = read_records(header, body)
-    raw = header.clock_raw or None
-    lsn = header.first_lsn
-    events = []
-    for envelope, record in zip(envelopes, records, strict=True):
-        if not 0 <= envelope.op < len(_OPS):
-            raise FormatTooNew(f"op {envelope.op} at LSN {lsn}", hint="upgrade walnut")
-        events.append(
-            Event(
-                lsn=lsn,
-                raw_id=envelope.raw_id,
-                recorded_at=header.recorded_at,
-                kind=envelope.kind,
-                op=_OPS[envelope.op],
-                txn=lsn - envelope.txn_back,
-                raw_touches=envelope.touches,
-                commitment=envelope.commitment,
-                content=None if record is None else read_content(record[1]),
-                before_lsn=envelope.before_lsn,
-                idem=envelope.idem,
-                clock_raw=raw,
-                schema=envelope.schema,
-            )
-        )
-        lsn += 1
-    return events
+    return read_envelopes(header, body), read_records(header, body)
+
+
+def event(
+    header: Header, number: int, envelopes: Sequence[Envelope], records: Sequence[tuple[bytes, bytes] | None]
+) -> Event:
+    """The n-th event of a frame, its content decoded afresh: a caller may change what it was given."""
+    envelope, record = envelopes[number], records[number]
+    lsn = header.first_lsn + number
+    if not 0 <= envelope.op < len(_OPS):
+        raise FormatTooNew(f"op {envelope.op} at LSN {lsn}", hint="upgrade walnut")
+    return Event(
+        lsn=lsn,
+        raw_id=envelope.raw_id,
+        recorded_at=header.recorded_at,
+        kind=envelope.kind,
+        op=_OPS[envelope.op],
+        txn=lsn - envelope.txn_back,
+        raw_touches=envelope.touches,
+        commitment=envelope.commitment,
+        content=None if record is None else read_content(record[1]),
+        before_lsn=envelope.before_lsn,
+        idem=envelope.idem,
+        clock_raw=header.clock_raw or None,
+        schema=envelope.schema,
+    )

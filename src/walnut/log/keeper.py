@@ -50,7 +50,8 @@ class Keeper:
         seen = -1
         while True:
             with self._signal:
-                self._signal.wait(INTERVAL)
+                if not self._closed:
+                    self._signal.wait(INTERVAL)
             if self._closed:
                 return
             state = self._written()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
 
 from walnut.errors import LogCorruption
 from walnut.log import frame, segment
 from walnut.log.catalog import Catalog
-from walnut.log.segments import Frame, Segment, Segments
+from walnut.log.segments import Frame, Segments
 from walnut.log.shared import State
 from walnut.model.event import Event
 from walnut.model.results import Position
@@ -17,29 +19,51 @@ from walnut.system import System
 _CACHED_FRAMES = 512
 _CACHED_BYTES = 65536
 
+_Sections: TypeAlias = tuple[frame.Header, list[frame.Envelope], list[tuple[bytes, bytes] | None]]
+
 
 class Reader:
-    """Decoded events of a file log; small frames that were read last stay in memory."""
+    """The events of a file log; small frames that were read last stay in memory."""
 
     def __init__(self, system: System, segments: Segments, catalog: Catalog) -> None:
         self._segments = segments
         self._catalog = catalog
         self._lock = system.lock()
-        self._cache: OrderedDict[tuple[int, int], list[Event]] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int], _Sections] = OrderedDict()
 
     def get(self, lsn: int, state: State) -> Event:
         """One event; NotFound above the end or below 1, LogCorruption when its frame is damaged."""
         if not 1 <= lsn <= state.lsn:
             raise self._segments.not_found(lsn)
         number, offset, first = self._locate(lsn, state)
-        cached = self._cache.get((number, offset))
-        if cached is None:
-            cached = self._decode(self._segments.get(number), self._frame(number, offset, lsn))
-        if lsn - first >= len(cached):
+        header, envelopes, records = self._cache.get((number, offset)) or self._load(number, offset, lsn)
+        if lsn - first >= header.count:
+            place = self._segments.get(number)
+            raise self._segments.damage("the event is not where the index says", place, offset=offset, lsn=lsn)
+        with self._decoding(number, offset, header):
+            return frame.event(header, lsn - first, envelopes, records)
+
+    def _load(self, number: int, offset: int, lsn: int) -> _Sections:
+        found = self._frame(number, offset, lsn)
+        with self._decoding(number, offset, found.header):
+            sections = (found.header, *frame.read_sections(found.header, found.body))
+        if found.header.body_length <= _CACHED_BYTES:
+            with self._lock:
+                self._cache[number, offset] = sections
+                if len(self._cache) > _CACHED_FRAMES:
+                    self._cache.popitem(last=False)
+        return sections
+
+    @contextmanager
+    def _decoding(self, number: int, offset: int, header: frame.Header) -> Iterator[None]:
+        """What has a good checksum and does not decode is damage too."""
+        try:
+            yield
+        except ValueError as error:
+            place = self._segments.get(number)
             raise self._segments.damage(
-                "the event is not where the index says", self._segments.get(number), offset=offset, lsn=lsn
-            )
-        return cached[lsn - first]
+                str(error), place, offset=offset, lsn=header.first_lsn, last=header.last_lsn
+            ) from None
 
     def _locate(self, lsn: int, state: State) -> tuple[int, int, int]:
         found = self._catalog.place(lsn, state)
@@ -53,20 +77,6 @@ class Reader:
         if found is None:
             raise self._segments.damage("a frame is damaged", place, offset=offset, lsn=lsn)
         return found
-
-    def _decode(self, place: Segment, each: Frame) -> list[Event]:
-        try:
-            events = frame.read_events(each.header, each.body)
-        except ValueError as error:
-            raise self._segments.damage(
-                str(error), place, offset=each.offset, lsn=each.header.first_lsn, last=each.header.last_lsn
-            ) from None
-        if each.header.body_length <= _CACHED_BYTES:
-            with self._lock:
-                self._cache[place.number, each.offset] = events
-                if len(self._cache) > _CACHED_FRAMES:
-                    self._cache.popitem(last=False)
-        return events
 
     def read(self, after: int, upto: int, state: State) -> Iterator[Event]:
         """Events with `after` < LSN <= `upto`, in order."""
@@ -84,7 +94,9 @@ class Reader:
                 _, start, first = self._locate(lsn, state)
             before = lsn
             for each in self._segments.frames(place, start=start, end=end, lsn=first):
-                for event in self._decode(place, each):
+                with self._decoding(number, each.offset, each.header):
+                    events = frame.read_events(each.header, each.body)
+                for event in events:
                     if lsn <= event.lsn <= upto:
                         yield event
                 lsn = max(lsn, each.header.last_lsn + 1)
