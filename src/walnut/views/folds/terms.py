@@ -1,0 +1,94 @@
+"""Terms: how any text, in any script, becomes the 32-bit numbers that the text index counts.
+
+Letters lose case, width and accents; English words are stemmed; scripts that write without spaces (Han, Kana,
+Hangul, Thai, Lao, Khmer, Burmese) become overlapping pairs of characters; emoji become the words of their names.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from zlib import crc32
+
+from walnut.views.folds.stem import stem
+
+#: Longer words are cut: nobody looks for the tail of a base64 blob.
+LONGEST = 64
+
+_HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_DENSE = f"{_HAN}\u3041-\u30ff\u31f0-\u31ff\u1100-\u11ff\uac00-\ud7af\u0e01-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17dd"
+_INDIC = "\u0900-\u0963\u0966-\u0dff"  # their vowel signs are marks, which `\w` leaves out
+_ASCII_WORD = re.compile("[a-z0-9]+")
+_RUN = re.compile(f"([{_DENSE}]+)|((?:(?![{_DENSE}])[^\\W_]|[{_INDIC}])+)")
+_HAN_CHARACTER = re.compile(f"[{_HAN}]")
+# Accents of Latin, Greek and Cyrillic; points of Hebrew; vowel marks and the stretcher of Arabic; joiners.
+_MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u200b-\u200d\ufe00-\ufe0f]")
+_EMOJI = re.compile("[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+_FLAG_LETTERS = range(0x1F1E6, 0x1F200)
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+
+#: What a question is made of, not about. They leave a query unless nothing else is in it.
+STOP_WORDS = frozenset(
+    """a about after all also am an and any are as at be because been before being both but by can could d did do does
+    doing done for from get got had has have having he her here hers him his how i if in into is it its just like ll m
+    may me might mine more most my no not now of on or our ours out over own re s shall she should so some such t than
+    that the their theirs them then there these they this those through to too under until up us ve very was we were
+    what when where which while who whom whose why will with would you your yours""".split()
+)
+
+
+def words(text: str, *, query: bool = False) -> list[str]:
+    """The words of a text, folded but not stemmed, in order.
+
+    In a text each Han character is also a word of its own; in a query only one that stands alone.
+
+    >>> words("Straße, CAFÉ 🎸"), words("黒猫"), words("黒猫", query=True)
+    (['strasse', 'cafe', 'guitar'], ['黒猫', '黒', '猫'], ['黒猫'])
+    """
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
+    found: list[str] = []
+    for dense, word in _RUN.findall(_fold(text)):
+        if word:
+            found.append(word)
+            continue
+        pairs = [dense[i : i + 2] for i in range(len(dense) - 1)] or [dense]
+        found += pairs
+        if not query and len(dense) > 1:
+            found += _HAN_CHARACTER.findall(dense)
+    return found
+
+
+def terms(text: str) -> list[int]:
+    """The terms of a text to be indexed, in order."""
+    return [number(word) for word in words(text)]
+
+
+def query_terms(text: str, *, most: int) -> list[int]:
+    """The distinct terms of a query, at most so many, without stop words unless there is nothing else."""
+    found = dict.fromkeys(words(text, query=True))
+    wanted = [word for word in found if word not in STOP_WORDS] or list(found)
+    return list(dict.fromkeys(number(word) for word in wanted))[:most]
+
+
+@lru_cache(maxsize=1 << 16)
+def number(word: str) -> int:
+    """The 32-bit number of a folded word's stem. Two of a million words share one in a ten-thousandth of cases."""
+    word = word[:LONGEST]
+    return crc32((stem(word) if word.isascii() and word.isalpha() else word).encode())
+
+
+def _fold(text: str) -> str:
+    text = _EMOJI.sub(_emoji_words, text)
+    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return unicodedata.normalize("NFC", _MARKS.sub("", text))
+
+
+def _emoji_words(match: re.Match[str]) -> str:
+    character = match[0]
+    if ord(character) in _FLAG_LETTERS:
+        return chr(ord("a") + ord(character) - _FLAG_LETTERS.start)
+    if ord(character) in _SKIN_TONES:
+        return ""
+    return f" {unicodedata.name(character, '').lower()} "
