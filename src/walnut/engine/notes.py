@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from walnut.errors import WalnutError
-from walnut.model.event import Content, Draft
+from walnut.model.event import Content, Draft, Json
 from walnut.system import System
 
 KIND = "memory.recalled"
@@ -104,7 +104,7 @@ class NoteDesk:
         note._shown.clear()  # noqa: SLF001 - as above
         if not shown:
             return None
-        payload = {"shown": [*shown]}
+        payload: dict[str, Json] = {"shown": [*shown]}
         return Draft(kind=KIND, content=Content(scope=note.scope, actor=note.actor, payload=payload))
 
     def _run(self) -> None:

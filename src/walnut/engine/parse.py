@@ -91,7 +91,18 @@ def remember_items(items: Items) -> list[Remember]:
     """The items of `remember_many`; an error names the item."""
     if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
         raise InvalidArgument("items are several dicts", where="items", hint='[{"text": "one"}, {"text": "two"}]')
-    return [_item(number, item) for number, item in enumerate(items)]
+    requests: list[Remember] = []
+    size = 0
+    for number, item in enumerate(items):
+        requests.append(_item(number, item))
+        size += len(requests[-1].text)
+        if size > limits.MAX_BATCH:
+            raise InvalidArgument(
+                f"more than {limits.MAX_BATCH:,} characters in one atomic batch",
+                where="items",
+                hint="write them in several calls",
+            )
+    return requests
 
 
 def _item(number: int, item: object) -> Remember:

@@ -8,7 +8,7 @@ from walnut.engine.hydrate import Found
 from walnut.engine.moment import View, look
 from walnut.errors import InvalidArgument, NotFound
 from walnut.model import ids
-from walnut.model.event import DELETE, Event
+from walnut.model.event import Event
 from walnut.model.given import When
 from walnut.model.requests import Direction, Listing, Recall
 from walnut.model.results import Ack, Context, Explanation, Hit, MemoryRecord, Page, Version
@@ -97,9 +97,7 @@ def _search(handle: Handle, view: View, request: Recall) -> list[Hit]:
         return []
     hits: list[Hit] = []
     seen: set[bytes] = set()
-    for scored in searching.search(
-        view.snapshot, handle.store.log, request, handle.readable, view.moment, below=request.below
-    ):
+    for scored in searching.search(view.snapshot, request, scope=handle.binding.scope, moment=view.moment):
         if len(hits) == request.k:
             break
         if scored.memory in seen:
@@ -124,29 +122,7 @@ def history(handle: Handle, memory_id: str) -> list[Version]:
     if touch is None or not evidence.belongs(handle, lsns):
         raise NotFound("no such memory", where="memory_id")
     events = [log.get(lsn) for lsn in lsns]
-    counting = visibility.counting(events)
-    chosen = visibility.choose(events, moment)
-    deleted = max((e.lsn for e in events if e.op == DELETE and e.lsn in counting), default=0)
-    return [
-        _version(handle, event, touch, lsns[-1], _state(event, counting, deleted, chosen, moment.valid_at))
-        for event in events
-    ]
-
-
-def _state(event: Event, counting: set[int], deleted: int, chosen: int | None, now: int) -> str:
-    if event.content is None:
-        return "erased"
-    if event.lsn not in counting:
-        return "reverted"
-    if event.kind not in visibility.WRITES:
-        return "deleted" if event.op == DELETE else "current"
-    if event.lsn < deleted:
-        return "deleted"
-    if event.lsn == chosen:
-        return "current"
-    if visibility.expired(event, now):
-        return "expired"
-    return "scheduled" if visibility.begins(event) > now else "superseded"
+    return [_version(handle, event, touch, lsns[-1], state) for event, state in visibility.history(events, moment)]
 
 
 def _version(handle: Handle, event: Event, touch: bytes, version: int, state: str) -> Version:

@@ -19,6 +19,8 @@ MAX_TAG = 128
 MAX_EMBEDDING = 16_384
 MAX_CAUSES = 1_024
 MAX_NESTING = 64
+#: Characters of text in one atomic batch; the log also limits the bytes of all that belongs to it.
+MAX_BATCH = 24 << 20
 
 _SURROGATES = "write characters, not halves of them (lone surrogates)"
 
