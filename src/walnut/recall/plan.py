@@ -10,10 +10,10 @@ import msgspec
 from walnut.errors import InvalidArgument
 from walnut.model.requests import Mode, Recall
 from walnut.views.folds import terms, text
+from walnut.views.visibility import Moment
 
 if TYPE_CHECKING:
     from walnut.views.reader import Snapshot
-    from walnut.views.visibility import Moment
 
 _MODES = get_args(Mode)
 _MOST_HITS = 1 << 31

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from walnut.model.requests import Recall
@@ -68,7 +68,10 @@ def _candidates(
     seen: set[int] = set()
     living: list[tuple[Doc, bytes]] = []
     terms = iter(rarest_first)
-    while len(living) < prepared.pool and _gather(snapshot, prepared, known, terms, waiting, seen):
+    while len(living) < prepared.pool:
+        _gather(snapshot, prepared, terms, known.idf, waiting=waiting, seen=seen)
+        if not waiting:
+            break
         order = sorted(waiting, key=lambda lsn: (-waiting[lsn], -lsn))
         for start in range(0, len(order), _CHUNK):
             chunk = order[start : start + _CHUNK]
@@ -83,27 +86,27 @@ def _candidates(
 def _gather(
     snapshot: Snapshot,
     prepared: Plan,
-    known: Statistics,
     terms: Iterator[int],
+    weights: Mapping[int, float],
+    *,
     waiting: dict[int, float],
     seen: set[int],
-) -> bool:
-    """Add the postings of the next terms until there are enough; False when there is nothing left to look at."""
+) -> None:
+    """Add the postings of the next terms to those that wait, until there are enough or no term is left."""
     for term in terms:
-        weight = known.idf[term]
-        for lsn in text.postings(
+        found = text.postings(
             snapshot.db,
             prepared.scopes,
             term,
             upto=prepared.upto,
             tags=prepared.request.tags,
             most=prepared.most_postings,
-        ):
+        )
+        for lsn in found:
             if lsn not in seen:
-                waiting[lsn] = waiting.get(lsn, 0.0) + weight
+                waiting[lsn] = waiting.get(lsn, 0.0) + weights[term]
         if len(waiting) >= prepared.settings.gather:
-            break
-    return bool(waiting)
+            return
 
 
 def _living(snapshot: Snapshot, prepared: Plan, lsns: list[int]) -> list[tuple[Doc, bytes]]:
@@ -117,7 +120,9 @@ def _passes(doc: Doc, request: Recall) -> bool:
     return (
         (request.since is None or doc.occurred >= request.since)
         and (request.until is None or doc.occurred < request.until)
-        and (request.min_confidence is None or (doc.confidence or 0.0) >= request.min_confidence)
+        and (
+            request.min_confidence is None or (doc.confidence is not None and doc.confidence >= request.min_confidence)
+        )
     )
 
 
@@ -142,4 +147,4 @@ def _recent(snapshot: Snapshot, prepared: Plan) -> Iterator[Scored]:
             yield Scored(lsn=chosen.lsn, memory=chosen.memory, score=1 / place, parts=parts)
         if len(page) < _CHUNK:
             return
-        before = page[-1].touched
+        before = page[-1].lsn

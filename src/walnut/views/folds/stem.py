@@ -16,8 +16,10 @@ _STEP_2 = (
 _STEP_3 = (
     *(("icate", "ic"), ("ative", ""), ("alize", "al"), ("iciti", "ic"), ("ical", "ic"), ("ful", ""), ("ness", "")),
 )
-_STEP_4 = tuple(
-    "ement ance ence able ible ment ant ent ism ate iti ous ive ize al er ic ou".split()  # longest first
+# Longest first.
+_STEP_4 = (
+    *("ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize"),
+    *("al", "er", "ic", "ou"),
 )
 
 

@@ -17,7 +17,8 @@ from walnut.views.folds.stem import stem
 LONGEST = 64
 
 _HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_DENSE = f"{_HAN}\u3041-\u30ff\u31f0-\u31ff\u1100-\u11ff\uac00-\ud7af\u0e01-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17dd"
+_KANA_HANGUL = "\u3041-\u30ff\u31f0-\u31ff\u1100-\u11ff\uac00-\ud7af"
+_DENSE = f"{_HAN}{_KANA_HANGUL}\u0e01-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17dd"  # and Thai, Lao, Burmese, Khmer
 _INDIC = "\u0900-\u0963\u0966-\u0dff"  # their vowel signs are marks, which `\w` leaves out
 _ASCII_WORD = re.compile("[a-z0-9]+")
 _RUN = re.compile(f"([{_DENSE}]+)|((?:(?![{_DENSE}])[^\\W_]|[{_INDIC}])+)")
@@ -30,11 +31,16 @@ _SKIN_TONES = range(0x1F3FB, 0x1F400)
 
 #: What a question is made of, not about. They leave a query unless nothing else is in it.
 STOP_WORDS = frozenset(
-    """a about after all also am an and any are as at be because been before being both but by can could d did do does
+    re.findall(
+        "[a-z]+",
+        """
+    a about after all also am an and any are as at be because been before being both but by can could d did do does
     doing done for from get got had has have having he her here hers him his how i if in into is it its just like ll m
     may me might mine more most my no not now of on or our ours out over own re s shall she should so some such t than
     that the their theirs them then there these they this those through to too under until up us ve very was we were
-    what when where which while who whom whose why will with would you your yours""".split()
+    what when where which while who whom whose why will with would you your yours
+        """,
+    )
 )
 
 

@@ -54,7 +54,10 @@ _SCOPES_AT_ONCE = 200
 _KINDS = frozenset({"memory.write", "memory.update"})
 _DAY = 86_400 * 10**9
 _DAY_TERMS = 3
-_MONTHS = "january february march april may june july august september october november december".split()
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
 
 
 class Totals(msgspec.Struct, frozen=True, gc=False):
@@ -282,6 +285,7 @@ def docs(db: sqlite3.Connection, lsns: Sequence[int]) -> list[Doc]:
     """The rows of these versions, in the order of their LSNs."""
     rows = db.execute(
         "SELECT lsn, session, occurred, confidence, speaker, body, ctx FROM text_docs"
-        f" WHERE lsn IN ({','.join(map(str, lsns))}) ORDER BY lsn"
+        " WHERE lsn IN (SELECT value FROM json_each(?)) ORDER BY lsn",
+        (f"[{','.join(map(str, lsns))}]",),
     )
     return [Doc(*row) for row in rows]

@@ -1,0 +1,41 @@
+"""The revert: a plan made into the one event that undoes it, and the condition under which it still may."""
+
+from __future__ import annotations
+
+from walnut.errors import StalePlan
+from walnut.model import ids
+from walnut.model.event import Content, Draft, Json
+from walnut.model.results import RevertPlan
+from walnut.ports import Condition
+from walnut.undo.select import NOTE, REVERTED, matches
+
+
+def draft(plan: RevertPlan, *, reason: str | None = None) -> Draft:
+    """The event that undoes what the plan lists: its LSN ranges, touching every memory they touch."""
+    ranges: list[Json] = [[low, high] for low, high in plan.ranges]
+    payload: dict[str, Json] = {"ranges": ranges}
+    if reason is not None:
+        payload["reason"] = reason
+    return Draft(
+        kind=REVERTED,
+        touches=_touches(plan),
+        content=Content(scope=plan.scope, actor=plan.actor, payload=payload),
+    )
+
+
+def condition(plan: RevertPlan) -> Condition:
+    """Refuse with StalePlan if any later event touches a planned memory or would have been selected."""
+    return Condition(
+        after=plan.lsn,
+        touches=frozenset(_touches(plan)),
+        matches=lambda event: event.kind != NOTE and matches(event, plan.selector, bound_scope=plan.scope),
+        error=lambda _: StalePlan(
+            "something relevant changed since the plan was made",
+            where="plan",
+            hint="plan again, look at it, apply that",
+        ),
+    )
+
+
+def _touches(plan: RevertPlan) -> tuple[bytes, ...]:
+    return tuple(ids.touch(memory_id) for memory_id in plan.memory_ids)
