@@ -30,6 +30,8 @@ class Catalog:
         live = self._live
         if live is not None and live.segment == start.segment and live.covered.end == start.end:
             with self._lock:
+                if live.covered.end != start.end:
+                    return
                 live.add(first_lsn=first_lsn, offset=start.end, end=end, chain=chain, envelopes=envelopes)
 
     def extend(self, state: State) -> SegmentIndex:

@@ -56,8 +56,7 @@ class Pending:
         self.answer, self.error = answer, error
         self._done = True
         self._gate.release()
-        while self._callbacks:
-            self._callbacks.pop()(self)
+        self._call_back()
 
     def result(self, timeout: float | None = None) -> tuple[Appended, ...]:
         """Wait for the outcome; TimeoutError after `timeout` seconds."""
@@ -73,8 +72,15 @@ class Pending:
         """Call once it is done, at once if it is."""
         self._callbacks.append(callback)
         if self._done:
-            while self._callbacks:
-                self._callbacks.pop()(self)
+            self._call_back()
+
+    def _call_back(self) -> None:
+        while True:
+            try:
+                callback = self._callbacks.pop()
+            except IndexError:  # two threads may empty the list: each callback is taken once
+                return
+            callback(self)
 
 
 class Committer:
@@ -92,16 +98,18 @@ class Committer:
 
     def run(self, pending: Pending) -> tuple[Appended, ...]:
         """Commit inline if nobody is at work, else queue and wait."""
-        with self.mutex:
-            self._refuse_closed()
-            inline = not self._busy
-            self._busy = True
-            if not inline:
-                self._queue.append(pending)
-        if inline:
-            try:
+        inline = False
+        try:
+            with self.mutex:
+                self._refuse_closed()
+                inline = not self._busy
+                self._busy = True
+                if not inline:
+                    self._queue.append(pending)
+            if inline:
                 self._commit([pending])
-            finally:
+        finally:  # also when the caller is interrupted: nobody may find it busy for ever
+            if inline:
                 self._hand_over()
         return pending.result()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from walnut.errors import LogCorruption
-from walnut.log import failures
+from walnut.log import failures, recovery
 from walnut.log.segments import Segments
 from walnut.log.shared import FileLock, Shared, State
 from walnut.system import System
@@ -14,8 +14,18 @@ _SHORTEST_POLL, _LONGEST_POLL = 0.001, 0.05
 class Durable:
     """The durable end of the log. No lock that a writer needs is held while the disk works."""
 
-    def __init__(self, system: System, *, segments: Segments, shared: Shared, lock: FileLock, epoch: int) -> None:
+    def __init__(
+        self,
+        system: System,
+        *,
+        segments: Segments,
+        shared: Shared,
+        lock: FileLock,
+        write_lock: FileLock,
+        epoch: int,
+    ) -> None:
         self.lock = lock
+        self._write_lock = write_lock
         self.one_at_a_time = system.lock()
         self._system = system
         self._segments = segments
@@ -52,20 +62,27 @@ class Durable:
             if lsn is not None and mark.lsn >= lsn:
                 return mark
             self.check()
-            written = self._shared.written.load()
-            if written is None:
-                raise LogCorruption("the shared state is damaged", file="log/shared", offset=0)
+            written = self._written()
             if written.lsn <= mark.lsn:
                 return mark
             if written.segment > self._segments.last:
                 self._segments.discover()
             try:
+                if not self._segments.is_open(written.segment):
+                    with self._write_lock:
+                        recovery.take_up(self._system, self._segments, self._shared, self._written())
                 self._system.datasync(self._segments.get(written.segment).fd)
             except OSError:
                 self._shared.poison(self._epoch)
                 raise failures.poisoned("the sync failed") from None
             self.check()
             return self._publish(written)
+
+    def _written(self) -> State:
+        written = self._shared.written.load()
+        if written is None:
+            raise LogCorruption("the shared state is damaged", file="log/shared", offset=0)
+        return written
 
     def _publish(self, written: State) -> State:
         with self.lock:

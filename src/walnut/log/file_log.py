@@ -66,6 +66,7 @@ class FileLog:
             segments=opened.segments,
             shared=opened.shared,
             lock=opened.sync_lock,
+            write_lock=opened.write_lock,
             epoch=opened.epoch,
         )
         self._committer = Committer(system, self._commit)

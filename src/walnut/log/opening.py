@@ -28,6 +28,7 @@ class Opened:
         self._system = system
         self._fds: list[int] = []
         self._closed = False
+        self._limit = limit
         log = f"{folder}/log"
         self.write_lock = FileLock(system, f"{log}/lock.write", name="write", limit=limit)
         self.sync_lock = FileLock(system, f"{log}/lock.sync", name="sync", limit=limit)
@@ -53,8 +54,11 @@ class Opened:
     def alone(self) -> bool:
         """Whether no other process has the store open; under the write lock. Leaves the presence lock shared."""
         alone = self._system.try_lock_file(self.presence_fd)
-        if not self._system.try_lock_file(self.presence_fd, shared=True):
-            raise LogBusy("the store is being opened by another process", hint="try again")
+        deadline = self._system.monotonic() + self._limit
+        while not self._system.try_lock_file(self.presence_fd, shared=True):
+            if self._system.monotonic() > deadline:
+                raise LogBusy("a repair has the store", where=self.folder, hint="try again when it is done")
+            self._system.sleep(0.002)
         return alone
 
     def mark_clean(self, mark: State) -> None:

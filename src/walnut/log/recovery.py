@@ -190,6 +190,20 @@ def make_durable(system: System, segments: Segments, state: State, mark: State |
     system.datasync(place.fd)
 
 
+def take_up(system: System, segments: Segments, shared: Shared, state: State) -> None:
+    """Open a live segment that others made, and write again what is not known to be on disk.
+
+    To be called before this process first writes to it or syncs it: a sync that failed before the file was open
+    here is not reported here. Under the write lock; raises OSError.
+    """
+    if segments.is_open(state.segment):
+        return
+    segments.get(state.segment)
+    mark = shared.mark.load()
+    if mark is None or mark.lsn < state.lsn:
+        make_durable(system, segments, state, mark)
+
+
 def begin_epoch(system: System, shared: Shared, state: State, *, epoch: int) -> State:
     """Publish the recovered end: everybody starts from here."""
     boot_id = system.boot_id()

@@ -79,6 +79,10 @@ class Segments:
                 found[parsed[0]] = max(parsed[1], found.get(parsed[0], 0))
         return dict(sorted(found.items()))
 
+    def is_open(self, number: int) -> bool:
+        """Whether this process has the file open: errors of a sync reach only those who had it open then."""
+        return number in self._open
+
     def get(self, number: int) -> Segment:
         """The open segment; LogCorruption when it is missing, cut off, or not of this log."""
         known = self._open.get(number)

@@ -54,6 +54,10 @@ class Writer:
             state = self._follow_the_dead(state)
         if state.segment > self._segments.last:
             self._segments.discover()
+        try:
+            recovery.take_up(self._system, self._segments, shared, state)
+        except OSError as error:
+            raise failures.storage_error(error, "taking up a segment") from None
         return state
 
     def _follow_the_dead(self, state: State) -> State:
