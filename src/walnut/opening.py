@@ -63,7 +63,7 @@ def handle(
     return Handle(store, binding, durability=level, owner=True)
 
 
-def _seconds(value: float) -> float:
+def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
         raise InvalidArgument("not a number of seconds", where="busy_timeout", hint="zero or more")
     return float(value)
@@ -72,7 +72,7 @@ def _seconds(value: float) -> float:
 def _backend(url: str | PathLike[str]) -> tuple[Backend, str]:
     if sys.platform not in {"linux", "darwin"}:
         raise UnsupportedPlatform("Walnut runs on Linux and macOS", where=sys.platform)
-    path = fspath(url)
+    path: object = fspath(url) if isinstance(url, PathLike) else url
     if not isinstance(path, str) or not path or "\0" in path:
         raise InvalidArgument("not a path or an address", where="url", hint='a folder, or "memory://"')
     scheme, separator, address = path.partition("://")

@@ -266,13 +266,13 @@ def test_a_closed_handle_says_so_and_closes_again(m: Memory) -> None:
         lambda: m.remember_many([{"text": "x"}]),
         lambda: m.recall("x"),
         lambda: m.get(key="x"),
-        lambda: m.list(),
+        m.list,
         lambda: m.log.durable_lsn,
-        lambda: m.log.read(),
-        lambda: m.bind(),
+        m.log.read,
+        m.bind,
         lambda: m.as_of(lsn=0),
-        lambda: m.wait(),
-        lambda: m.upkeep.stats(),
+        m.wait,
+        m.upkeep.stats,
         lambda: bound.remember("x"),
     ]
     for use in uses:

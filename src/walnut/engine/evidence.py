@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from walnut.engine import keys
 from walnut.engine.handle import Handle
-from walnut.engine.moment import look
+from walnut.engine.moment import look, mended
 from walnut.errors import NotFound
 from walnut.model import ids
 from walnut.model.event import DELETE, Event
@@ -36,6 +36,7 @@ def _visible(handle: Handle, found: Event, *, below: bool) -> bool:
     return within(scope, handle.binding.scope) if below else scope in handle.readable
 
 
+@mended
 def resolve(handle: Handle, given: Iterable[int | str], *, where: str, below: bool = False) -> tuple[int, ...]:
     """LSNs, event ids and memory ids -> LSNs of events that the handle sees, each once; else NotFound."""
     found = (event(handle, _lsn(handle, each, below=below), where=where, below=below).lsn for each in given)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from walnut.engine import evidence, keys
 from walnut.engine.handle import Handle
-from walnut.engine.moment import look
-from walnut.engine.notes import KIND as NOTE
+from walnut.engine.moment import look, mended
 from walnut.engine.write import Write
 from walnut.errors import InvalidArgument, NotFound, ScopeError, StalePlan
-from walnut.model.event import Content, Draft, Event, Json
+from walnut.model.event import Event
 from walnut.model.given import ViewChecks
 from walnut.model.requests import PlanRevert, Selector
 from walnut.model.results import Position, RevertPlan, VerifyReport
 from walnut.model.scope import within
 from walnut.policy import limits
-from walnut.ports import Condition
 
 _ADDRESS = "walnut://"
 #: Seconds between two looks of a tail that waits without a limit.
@@ -131,6 +131,7 @@ def plan_revert(handle: Handle, request: PlanRevert) -> RevertPlan:
     return _plan(handle, selector, include_suspects=request.include_suspects)
 
 
+@mended
 def _plan(handle: Handle, selector: Selector, *, include_suspects: bool) -> RevertPlan:
     from walnut.undo import plan as undoing
 
@@ -147,6 +148,8 @@ def _plan(handle: Handle, selector: Selector, *, include_suspects: bool) -> Reve
 
 def apply(handle: Handle, plan: RevertPlan) -> Write:
     """Prepare the undo. The plan is made again and compared: what a caller holds is only what he saw."""
+    from walnut.undo import revert
+
     handle.check_open()
     if not isinstance(plan, RevertPlan):
         raise InvalidArgument(f"a plan is expected, not a {type(plan).__name__}", where="plan")
@@ -157,33 +160,15 @@ def apply(handle: Handle, plan: RevertPlan) -> Write:
         raise InvalidArgument("the plan was made by another actor", where="plan", hint="plan and apply with one handle")
     now = _plan(handle, plan.selector, include_suspects=plan.include_suspects)
     if (now.ranges, now.memory_ids) != (plan.ranges, plan.memory_ids) or plan.lsn > now.lsn:
-        raise _stale()
+        raise StalePlan(
+            "something relevant changed since the plan was made",
+            where="plan",
+            hint="plan again, look at it, apply that",
+        )
     if not now.ranges:
         raise InvalidArgument("the plan undoes nothing", where="plan")
-    touches = tuple(touch for each in now.memory_ids if (touch := keys.memory_or_none(each)) is not None)
-    condition = Condition(
-        after=plan.lsn,
-        touches=frozenset(touches),
-        matches=lambda event: event.kind != NOTE and undone_by(plan.selector, binding.scope, event),
-        error=lambda _: _stale(),
-    )
-    ranges: list[Json] = [[low, high] for low, high in now.ranges]
-    content = Content(scope=binding.scope, actor=binding.actor, payload={"ranges": ranges})
-    draft = Draft(kind="memory.reverted", touches=touches, content=content)
-    return Write(handle, [draft], handle.durability, (condition,))
-
-
-def _stale() -> StalePlan:
-    return StalePlan(
-        "something relevant changed since the plan was made", where="plan", hint="plan again, look at it, apply that"
-    )
-
-
-def undone_by(selector: Selector, scope: str, event: Event) -> bool:
-    """Whether a selector would select this event."""
-    from walnut.undo.plan import matches
-
-    return matches(event, selector, bound_scope=scope)
+    seen = msgspec.structs.replace(now, lsn=plan.lsn)
+    return Write(handle, [revert.draft(seen)], handle.durability, (revert.condition(seen),))
 
 
 def wait(handle: Handle, lsn: int | None, *, timeout: float) -> int:

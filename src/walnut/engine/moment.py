@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
 from walnut.engine.handle import Handle
+from walnut.errors import ViewFailed
 from walnut.views.reader import Snapshot
 from walnut.views.visibility import Moment
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class View(msgspec.Struct, frozen=True):
@@ -41,3 +48,22 @@ def look(
                 valid_at=store.system.now() if valid_at is None else valid_at,
             ),
         )
+
+
+def mended(read: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Read once more when the view's file turns out to be damaged: it was rebuilt from the log meanwhile (V4)."""
+
+    @wraps(read)
+    def reading(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return read(*args, **kwargs)
+        except sqlite3.DatabaseError:
+            pass
+        try:
+            return read(*args, **kwargs)
+        except sqlite3.DatabaseError as error:
+            raise ViewFailed(
+                f"a view can't be read ({type(error).__name__})", where="views", hint="delete the folder views"
+            ) from None
+
+    return reading

@@ -230,7 +230,8 @@ def evidence(given: Iterable[Evidence], *, where: str, most: int = limits.MAX_CA
             f"{where} are several, not one {type(given).__name__}", where=where, hint=f"{where}=[ack, hit, 17]"
         )
     found: list[int | str] = []
-    for each in given:
+    values: Iterable[object] = given
+    for each in values:
         if isinstance(each, Ack | MemoryRecord):
             found.append(each.lsn)
         elif isinstance(each, str):

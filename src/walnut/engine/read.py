@@ -5,7 +5,7 @@ from __future__ import annotations
 from walnut.engine import cursor, evidence, hydrate, keys, parse
 from walnut.engine.handle import Handle
 from walnut.engine.hydrate import Found
-from walnut.engine.moment import View, look
+from walnut.engine.moment import View, look, mended
 from walnut.errors import InvalidArgument, NotFound
 from walnut.model import ids
 from walnut.model.event import Event
@@ -17,6 +17,7 @@ from walnut.policy import limits
 from walnut.views import visibility
 
 
+@mended
 def get(handle: Handle, memory_id: str | None, *, key: str | None) -> MemoryRecord:
     """The memory of this id, or the nearest of this key."""
     if (memory_id is None) == (key is None):
@@ -41,6 +42,7 @@ def _chosen(handle: Handle, view: View, touch: bytes) -> Found | None:
     return hydrate.check(handle, chosen.lsn, touch, view.moment)
 
 
+@mended
 def listing(handle: Handle, request: Listing) -> Page:
     """One page, newest first; a cursor goes on at the LSN, and the moment, of the first page."""
     place = cursor.read(handle, request)
@@ -63,7 +65,7 @@ def listing(handle: Handle, request: Listing) -> Page:
                     place = cursor.Place(lsn=view.moment.lsn, valid_at=view.moment.valid_at, before=before)
                     token = cursor.write(handle, request, place)
                     return Page(items=tuple(items), cursor=token, lsn=view.moment.lsn)
-                before = chosen.touched
+                before = chosen.lsn
                 found = hydrate.check(handle, chosen.lsn, chosen.memory, view.moment, below=request.below)
                 if found is None or hydrate.shadowed(handle, view.snapshot, found, view.moment):
                     continue
@@ -72,6 +74,7 @@ def listing(handle: Handle, request: Listing) -> Page:
                 return Page(items=tuple(items), cursor=None, lsn=view.moment.lsn)
 
 
+@mended
 def recall(handle: Handle, request: Recall) -> list[Hit]:
     """Search; what is found is noted as shown."""
     with look(handle, at_least=request.min_lsn) as view:
@@ -80,6 +83,7 @@ def recall(handle: Handle, request: Recall) -> list[Hit]:
     return hits
 
 
+@mended
 def context(handle: Handle, request: Recall, *, budget: int) -> Context:
     """Search and pack into the budget; what made it into the text is noted as shown."""
     from walnut.recall import context as packing
@@ -97,7 +101,9 @@ def _search(handle: Handle, view: View, request: Recall) -> list[Hit]:
         return []
     hits: list[Hit] = []
     seen: set[bytes] = set()
-    for scored in searching.search(view.snapshot, request, scope=handle.binding.scope, moment=view.moment):
+    for scored in searching.search(
+        view.snapshot, handle.store.log, request, handle.readable, view.moment, below=request.below
+    ):
         if len(hits) == request.k:
             break
         if scored.memory in seen:
@@ -112,6 +118,7 @@ def _search(handle: Handle, view: View, request: Recall) -> list[Hit]:
     return hits
 
 
+@mended
 def history(handle: Handle, memory_id: str) -> list[Version]:
     """All events that touch a memory, with the state each is in at the handle's moment."""
     touch = keys.memory_or_none(limits.name(memory_id, where="memory_id"))
@@ -141,6 +148,7 @@ def _version(handle: Handle, event: Event, touch: bytes, version: int, state: st
     )
 
 
+@mended
 def why(handle: Handle, what: str | MemoryRecord | Ack, *, direction: Direction) -> Explanation:
     """The chain of evidence from, or the influence of, one event."""
     from walnut.recall import why as explaining
@@ -154,6 +162,7 @@ def why(handle: Handle, what: str | MemoryRecord | Ack, *, direction: Direction)
         )
 
 
+@mended
 def as_of(handle: Handle, *, system_time: When | None, valid_time: When | None, lsn: int | None) -> Handle:
     """A handle on another moment of the same scope."""
     if system_time is not None and lsn is not None:
