@@ -150,6 +150,14 @@ class System:
         """Whether anything is there."""
         return os.path.lexists(path)
 
+    def path_identity(self, path: str) -> tuple[int, int] | None:
+        """Device and inode of what is at `path`, None when nothing is. Opens nothing: SQLite's locks stay."""
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
     def path_size(self, path: str) -> int:
         """Size in bytes of the file at `path`."""
         return os.stat(path).st_size

@@ -1,0 +1,204 @@
+"""Checkpoints: verified copies of a view, each one file whose every bit is under a checksum.
+
+`ckpt-<lsn>.db` is an SQLite database with a footer: JSON (a `Footer`), its length (4 bytes, big-endian), the magic
+word, and the BLAKE2b-256 hash of everything before the hash. A copy is made beside, read back, synced, and only then
+renamed; what does not fit log, folds or checksum is passed over.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+
+import msgspec
+
+from walnut.system import System
+from walnut.views.applier import Applier
+from walnut.views.damage import Damaged
+from walnut.views.fold import digests
+from walnut.views.store import read_stamp, signature
+
+#: How many are kept.
+KEPT = 3
+_MAGIC = b"walnut-checkpoint-1"
+_HASH = 32
+_PIECE = 1 << 20
+
+
+class Footer(msgspec.Struct, frozen=True):
+    """What the copy is of: folds, LSN, the log's id and chain hash there (hex), digests of the logical rows."""
+
+    folds: str
+    lsn: int
+    log_id: str
+    chain: str
+    digests: dict[str, str]
+
+
+class Checkpoints:
+    """The checkpoints in one folder."""
+
+    def __init__(self, system: System, folder: str) -> None:
+        self._system = system
+        self._folder = folder
+
+    def paths(self) -> list[str]:
+        """Files of the checkpoints, oldest first."""
+        return [self._path(lsn) for lsn in self.lsns()]
+
+    def lsns(self) -> tuple[int, ...]:
+        """Their LSNs, oldest first."""
+        if not self._system.is_folder(self._folder):
+            return ()
+        names = self._system.list_folder(self._folder)
+        numbers = [name[5:-3] for name in names if name.startswith("ckpt-") and name.endswith(".db")]
+        return tuple(sorted(int(number) for number in numbers if number.isdecimal()))
+
+    def _path(self, lsn: int) -> str:
+        return f"{self._folder}/ckpt-{lsn:012}.db"
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def write(self, live: sqlite3.Connection, applier: Applier) -> None:
+        """Copy the database, inside its read transaction, unless there is a good one of its LSN already."""
+        stamp = read_stamp(live)
+        path = self._path(stamp.lsn)
+        if self._footer(path) is not None:
+            return
+        self._system.make_folder(self._folder)
+        temporary = f"{path}.{self._system.random(6).hex()}.tmp"
+        try:
+            self._system.close_file(self._system.open_file(temporary, create=True, exclusive=True))
+            parts = _copy(live, temporary, applier)
+            footer = Footer(stamp.folds, stamp.lsn, stamp.log_id.hex(), stamp.chain.hex(), parts)
+            self._seal(temporary, footer)
+            self._system.rename(temporary, path)
+            self._system.sync_directory(self._folder)
+        finally:
+            with suppress(FileNotFoundError):
+                self._system.remove(temporary)
+        self._keep_newest()
+
+    def _seal(self, path: str, footer: Footer) -> None:
+        system, meta = self._system, msgspec.json.encode(footer)
+        tail = meta + len(meta).to_bytes(4, "big") + _MAGIC
+        fd = system.open_file(path)
+        try:
+            size = system.file_size(fd)
+            state = _hash(system, fd, size)
+            state.update(tail)
+            system.write_at(fd, tail + state.digest(), size)
+            system.sync(fd)
+        finally:
+            system.close_file(fd)
+
+    def _keep_newest(self) -> None:
+        """Only whole ones count as kept; a damaged one goes when newer good ones are there."""
+        good = 0
+        for lsn in reversed(self.lsns()):
+            if good < KEPT and self._footer(self._path(lsn)) is not None:
+                good += 1
+            elif good:
+                with suppress(FileNotFoundError):
+                    self._system.remove(self._path(lsn))
+        for name in self._system.list_folder(self._folder):
+            if name.endswith("-journal"):
+                with suppress(FileNotFoundError):
+                    self._system.remove(f"{self._folder}/{name}")
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def restore(self, db: sqlite3.Connection, applier: Applier) -> bool:
+        """Fill an empty database from the newest good checkpoint of this log; False when there is none."""
+        for lsn in reversed(self.lsns()):
+            try:
+                self._restore(self._path(lsn), db, applier)
+                return True
+            except (Damaged, FileNotFoundError):
+                continue
+        return False
+
+    def _restore(self, path: str, db: sqlite3.Connection, applier: Applier) -> None:
+        footer = self._footer(path)
+        if footer is None:
+            raise Damaged("not whole")
+        stamp = msgspec.structs.replace(
+            applier.new_stamp(),
+            folds=footer.folds,
+            log_id=bytes.fromhex(footer.log_id),
+            lsn=footer.lsn,
+            chain=bytes.fromhex(footer.chain),
+        )
+        applier.check(stamp)
+        with _reading(path) as copy:
+            try:
+                copy.backup(db)
+            except sqlite3.DatabaseError as error:
+                raise Damaged("can't be read") from error
+        db.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
+        if read_stamp(db) != stamp:
+            raise Damaged("of another state")
+
+    def _footer(self, path: str) -> Footer | None:
+        """The footer, if every byte of the file is as it was written."""
+        system = self._system
+        try:
+            fd = system.open_file(path, write=False)
+        except FileNotFoundError:
+            return None
+        try:
+            size = system.file_size(fd)
+            end = size - _HASH - len(_MAGIC) - 4
+            if end < 0 or system.read_at(fd, len(_MAGIC), end + 4) != _MAGIC:
+                return None
+            length = int.from_bytes(system.read_at(fd, 4, end), "big")
+            if length > end or _hash(system, fd, size - _HASH).digest() != system.read_at(fd, _HASH, size - _HASH):
+                return None
+            return msgspec.json.decode(system.read_at(fd, length, end - length), type=Footer)
+        except msgspec.DecodeError:
+            return None
+        finally:
+            system.close_file(fd)
+
+
+def _copy(live: sqlite3.Connection, path: str, applier: Applier) -> dict[str, str]:
+    """A copy in one file, read back: sound, and with the same logical rows as the live one."""
+    copy = sqlite3.connect(path, isolation_level=None)
+    try:
+        copy.execute("PRAGMA synchronous = OFF")
+        live.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+        if copy.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+            raise Damaged("the copy is not sound")
+        parts = digests(applier.folds, copy)
+    finally:
+        copy.close()
+    if parts != digests(applier.folds, live):
+        raise Damaged("the copy differs")
+    return parts
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[sqlite3.Connection]:
+    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    db = sqlite3.connect(f"file:{escaped}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def _hash(system: System, fd: int, length: int) -> blake2b:
+    state, offset = blake2b(digest_size=_HASH), 0
+    while offset < length:
+        piece = system.read_at(fd, min(_PIECE, length - offset), offset)
+        if not piece:
+            break
+        state.update(piece)
+        offset += len(piece)
+    return state
+
+
+__all__ = ["KEPT", "Checkpoints", "signature"]
