@@ -21,7 +21,9 @@ def event(handle: Handle, lsn: int | None, *, where: str, below: bool = False) -
     """An event of the scope or its ancestors (`below`: of the scope and its descendants), else NotFound."""
     log = handle.store.log
     newest = handle.sync_own()
-    exists = lsn is not None and 0 < lsn <= newest and lsn <= (handle.binding.lsn or newest)
+    exists = (
+        lsn is not None and 0 < lsn <= newest and lsn <= (newest if handle.binding.lsn is None else handle.binding.lsn)
+    )
     if newest:
         found = log.get(lsn if exists and lsn is not None else 1)
         if exists and _visible(handle, found, below=below):

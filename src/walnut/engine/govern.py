@@ -8,17 +8,19 @@ import msgspec
 
 from walnut.engine import evidence, keys
 from walnut.engine.handle import Handle
-from walnut.engine.moment import look, mended
+from walnut.engine.moment import await_durable, look, mended
 from walnut.engine.write import Write
 from walnut.errors import InvalidArgument, NotFound, ScopeError, StalePlan
 from walnut.model.event import Event
 from walnut.model.given import ViewChecks
 from walnut.model.requests import PlanRevert, Selector
-from walnut.model.results import Position, RevertPlan, VerifyReport
+from walnut.model.results import Position, RevertPlan, Stats, VerifyReport
 from walnut.model.scope import within
 from walnut.policy import limits
 
 _ADDRESS = "walnut://"
+#: Of the store on disk.
+_FORMAT = 1
 #: Seconds between two looks of a tail that waits without a limit.
 _PATIENCE = 1.0
 
@@ -176,7 +178,9 @@ def wait(handle: Handle, lsn: int | None, *, timeout: float) -> int:
     handle.check_open()
     durable = handle.sync_own()
     wanted = durable if lsn is None else limits.whole(lsn, where="lsn")
-    return handle.store.views.wait(wanted, timeout=timeout)
+    until = handle.store.system.monotonic() + timeout
+    await_durable(handle, wanted, timeout=timeout)
+    return handle.store.views.catch_up(wanted, timeout=max(0.0, until - handle.store.system.monotonic()))
 
 
 def checkpoint(handle: Handle) -> int:
@@ -198,3 +202,26 @@ def verify_views(handle: Handle) -> ViewChecks:
     handle.check_open()
     handle.sync_own()
     return handle.store.views.verify()
+
+
+@mended
+def stats(handle: Handle) -> Stats:
+    """Counts of the scope and below; sizes, views and checkpoints of the whole store."""
+    scope, views = handle.binding.scope, handle.store.views
+    with look(handle) as view:
+        memories = view.snapshot.count(scope, view.moment)
+        scopes = len(view.snapshot.scopes_below(scope)) + 1
+    segments, log_bytes = handle.store.log.size()
+    view_bytes, checkpoint_bytes = views.sizes()
+    return Stats(
+        last_lsn=handle.store.log.durable_lsn(),
+        memories=memories,
+        scopes=scopes,
+        segments=segments,
+        log_bytes=log_bytes,
+        view_bytes=view_bytes,
+        checkpoint_bytes=checkpoint_bytes,
+        views=views.status(),
+        checkpoints=views.checkpoints(),
+        format=_FORMAT,
+    )

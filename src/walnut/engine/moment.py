@@ -11,9 +11,12 @@ from typing import ParamSpec, TypeVar
 import msgspec
 
 from walnut.engine.handle import Handle
-from walnut.errors import ViewFailed
+from walnut.errors import ViewFailed, ViewLag
 from walnut.views.reader import Snapshot
 from walnut.views.visibility import Moment
+
+#: Seconds to wait for an LSN that another process acknowledged.
+PATIENCE = 10.0
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -24,6 +27,18 @@ class View(msgspec.Struct, frozen=True):
 
     snapshot: Snapshot
     moment: Moment
+
+
+def await_durable(handle: Handle, lsn: int, *, timeout: float) -> None:
+    """Wait until an LSN is durable, whoever writes it; ViewLag after `timeout` seconds."""
+    log = handle.store.log
+    if log.durable_lsn() < lsn and not log.wait(lsn, timeout=timeout):
+        raise ViewLag(
+            f"the log has not come to LSN {lsn}",
+            where="lsn",
+            hint="is it an LSN of this store?",
+            applied=log.durable_lsn(),
+        )
 
 
 @contextmanager
@@ -40,6 +55,8 @@ def look(
     lsn = binding.lsn if lsn is None else lsn
     valid_at = binding.valid_at if valid_at is None else valid_at
     needed = max(handle.last_lsn, at_least or 0, lsn or 0)
+    if at_least:
+        await_durable(handle, at_least, timeout=PATIENCE)
     with store.views.snapshot(needed) as snapshot:
         yield View(
             snapshot,
@@ -57,8 +74,9 @@ def mended(read: Callable[_P, _T]) -> Callable[_P, _T]:
     def reading(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return read(*args, **kwargs)
-        except sqlite3.DatabaseError:
-            pass
+        except (ViewFailed, sqlite3.DatabaseError) as error:
+            if isinstance(error, ViewFailed) and not isinstance(error.__cause__, sqlite3.DatabaseError):
+                raise
         try:
             return read(*args, **kwargs)
         except sqlite3.DatabaseError as error:

@@ -1,0 +1,226 @@
+"""Reading through a handle: moments, pages, histories, and answers checked against the log."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import walnut
+from walnut import InvalidArgument, Memory, NotFound
+
+
+@pytest.fixture(params=["memory", "files"])
+def m(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memory]:
+    url = "memory://" if request.param == "memory" else tmp_path / "store"
+    with walnut.open(url, scope="user:alice") as memory:
+        yield memory
+
+
+def texts(found: walnut.Page | list[walnut.Hit]) -> list[str]:
+    return [record.text for record in (found.items if isinstance(found, walnut.Page) else found)]
+
+
+def test_a_record_tells_what_was_remembered(m: Memory) -> None:
+    cause = m.remember("raw")
+    ack = m.remember(
+        "Prefers CSV",
+        key="format",
+        tags=["preference", "billing", "preference"],
+        confidence=0.8,
+        ttl="90d",
+        data={"n": [1, None, True, 2.5]},
+        source={"channel": "telegram", "message_id": "m7"},
+        subject="person:1",
+        occurred_at="2026-02-01T12:00:00+02:00",
+        valid_until=datetime(2999 - 800, 1, 1, tzinfo=UTC),
+        caused_by=[cause],
+    )
+    record = m.get(key="format")
+    assert record == m.get(ack.memory_id)
+    assert (record.lsn, record.version, record.event_id) == (ack.lsn, ack.version, ack.event_id)
+    assert (record.scope, record.actor, record.subject) == ("user:alice", "agent:default", "person:1")
+    assert record.tags == ("preference", "billing")
+    assert (record.confidence, record.data, record.caused_by) == (0.8, {"n": [1, None, True, 2.5]}, (cause.lsn,))
+    assert record.source == {"channel": "telegram", "message_id": "m7"}
+    assert record.occurred_at == record.valid_from == datetime(2026, 2, 1, 10, tzinfo=UTC)
+    assert record.expires_at == record.recorded_at + timedelta(days=90)
+
+
+def test_T2_as_of_an_lsn_a_time_or_before_everything(m: Memory) -> None:
+    one = m.remember("tea", key="drink")
+    then = m.get(key="drink").recorded_at
+    m.remember("coffee", key="drink")
+    m.forget(one.memory_id or "")
+    with pytest.raises(NotFound):
+        m.get(key="drink")
+    for past in (m.as_of(lsn=1), m.as_of(system_time=then)):
+        assert past.lsn == 1
+        assert past.get(key="drink").text == "tea"
+        assert texts(past.recall("tea")) == ["tea"]
+        assert texts(past.list()) == ["tea"]
+        assert [v.state for v in past.history(one.memory_id or "")] == ["current"]
+    assert m.as_of(lsn=2).get(key="drink").text == "coffee"
+    for start in (m.as_of(lsn=0), m.as_of(system_time="1999-01-01")):
+        assert (start.lsn, start.recall("tea"), start.list().items) == (0, [], ())
+        with pytest.raises(NotFound):
+            start.get(one.memory_id)
+        with pytest.raises(NotFound):
+            start.history(one.memory_id or "")
+        with pytest.raises(NotFound):
+            start.why(one.event_id)
+        assert start.context("tea").hits == ()
+    future = m.as_of(system_time="2200-01-01")
+    assert (future.lsn, future.list().items) == (3, ())
+
+
+def test_a_time_to_live_ends_by_the_moment_that_is_asked_about(m: Memory) -> None:
+    m.remember("tea", key="drink", ttl="1d")
+    assert m.get(key="drink").text == "tea"
+    with pytest.raises(NotFound):
+        m.as_of(valid_time=datetime.now(UTC) + timedelta(days=2)).get(key="drink")
+
+
+def test_T1_what_was_true_then_is_still_known(m: Memory) -> None:
+    paris = m.remember("lives in Paris", key="home", valid_from="2026-01-01")
+    m.remember("lives in Berlin", key="home", valid_from="2020-01-01")
+    assert m.get(key="home").text == "lives in Paris"
+    assert m.as_of(valid_time="2025-06-01").get(key="home").text == "lives in Berlin"
+    assert m.as_of(valid_time=m.get(key="home").valid_from).get(key="home").text == "lives in Paris"
+    assert m.as_of(valid_time="2027-01-01", lsn=1).get(key="home").text == "lives in Paris"
+    assert [v.state for v in m.history(paris.memory_id or "")] == ["current", "superseded"]
+
+
+def test_pages_go_on_where_they_ended_whatever_is_written_meanwhile(m: Memory) -> None:
+    m.remember_many({"text": f"note {n}", "tags": ["even" if n % 2 == 0 else "odd"]} for n in range(25))
+    page = m.list(limit=10, tags=["even"])
+    seen = texts(page)
+    m.remember("new", tags=["even"])
+    m.forget(m.as_of(lsn=1).list().items[0].memory_id)
+    while page.cursor is not None:
+        page = m.list(limit=10, tags=["even"], cursor=page.cursor)
+        seen += texts(page)
+    assert seen == [f"note {n}" for n in range(24, -1, -2)]
+    assert page.lsn == 25
+
+
+def test_a_cursor_of_another_listing_is_refused(m: Memory) -> None:
+    m.remember_many({"text": f"note {n}"} for n in range(3))
+    cursor = m.list(limit=1).cursor
+    assert cursor is not None
+    assert m.list(limit=2, cursor=cursor).items[0].text == "note 1"
+    broken = cursor[:-2] + ("AA" if cursor[-2:] != "AA" else "BB")
+    for handle, token, tags in ((m, cursor, ["x"]), (m.bind(scope="user:alice/s"), cursor, []), (m, broken, [])):
+        with pytest.raises(InvalidArgument) as caught:
+            handle.list(cursor=token, tags=tags)
+        assert caught.value.where == "cursor"
+
+
+def test_a_history_tells_the_state_of_every_version(m: Memory) -> None:
+    ack = m.remember("one", key="k")
+    bad = m.remember("two", key="k")
+    m.apply(m.plan_revert(events=[bad]))
+    m.remember("three", key="k")
+    m.forget(ack.memory_id or "")
+    m.remember("four", key="k")
+    m.remember("five", key="k", valid_from="2200-01-01")
+    history = m.history(ack.memory_id or "")
+    assert [(v.kind.partition(".")[2], v.state, v.memory.text if v.memory else None) for v in history] == [
+        ("write", "deleted", "one"),
+        ("update", "reverted", "two"),
+        ("reverted", "current", None),
+        ("update", "deleted", "three"),
+        ("delete", "deleted", None),
+        ("update", "current", "four"),
+        ("update", "scheduled", "five"),
+    ]
+
+
+def test_L11_T5_a_redelivered_reverted_event_says_so(m: Memory) -> None:
+    first = m.remember("poison", idempotency_key="k")
+    undo = m.apply(m.plan_revert(events=[first]))
+    again = m.remember("poison", idempotency_key="k")
+    assert (again.lsn, again.replayed, again.reverted) == (first.lsn, True, True)
+    m.apply(m.plan_revert(events=[undo]))
+    assert not m.remember("poison", idempotency_key="k").reverted
+    assert m.get(first.memory_id).text == "poison"
+
+
+def test_T3_a_revert_shows_what_was_before_and_can_be_reverted(m: Memory) -> None:
+    m.remember("tea", key="drink")
+    coffee = m.remember("coffee", key="drink", source={"conversation_id": "c1"})
+    plan = m.plan_revert(session="c1")
+    assert m.get(key="drink").text == "coffee", "a plan does nothing"
+    undo = m.apply(plan)
+    record = m.get(key="drink")
+    assert (record.text, record.lsn, record.version) == ("tea", 1, undo.lsn)
+    with pytest.raises(walnut.VersionConflict):
+        m.remember("water", key="drink", expected_version=coffee.version)
+    m.apply(m.plan_revert(events=[undo]))
+    assert m.get(key="drink").text == "coffee"
+
+
+def test_a_stale_plan_is_refused(m: Memory) -> None:
+    ack = m.remember("tea", key="drink")
+    other = m.remember("poison", source={"conversation_id": "c1"})
+    touched, selected = m.plan_revert(events=[ack]), m.plan_revert(session="c1")
+    unrelated = m.plan_revert(events=[other])
+    m.remember("coffee", key="drink")
+    m.remember("more poison", source={"conversation_id": "c1"})
+    for plan in (touched, selected):
+        with pytest.raises(walnut.StalePlan):
+            m.apply(plan)
+    m.apply(unrelated)
+    with pytest.raises(walnut.WalnutError):
+        m.apply(unrelated)
+
+
+def test_V5_a_handle_reads_its_own_writes_at_once(m: Memory) -> None:
+    for n in range(20):
+        m.remember(f"note {n}", key="k", durability="process" if n % 2 else "disk")
+        assert m.get(key="k").text == f"note {n}"
+    assert m.wait() == 20
+    assert texts(m.recall("note", min_lsn=20)) == ["note 19"]
+
+
+def test_V5_an_lsn_that_never_comes_is_a_lag(m: Memory) -> None:
+    m.remember("tea")
+    with pytest.raises(walnut.ViewLag):
+        m.wait(99, timeout=0.01)
+
+
+def views_of(folder: Path) -> sqlite3.Connection:
+    (path,) = (folder / "views").glob("*.db")
+    return sqlite3.connect(path)
+
+
+def test_V4_a_view_that_lies_is_not_believed(tmp_path: Path) -> None:
+    with walnut.open(tmp_path / "s", scope="user:alice") as m:
+        secret = m.bind(scope="user:alice/private").remember("secret plan")
+        old = m.remember("tea", key="drink")
+        m.remember("coffee", key="drink")
+        gone = m.remember("cocoa")
+        m.forget(gone.memory_id or "")
+        assert m.get(key="drink").text == "coffee"
+        with views_of(tmp_path / "s") as db:
+            db.execute("DELETE FROM versions WHERE lsn = 3")  # hides the new version
+            db.execute("DELETE FROM forgets")  # brings back what was forgotten
+            number = db.execute("SELECT scope FROM versions WHERE lsn = ?", (old.lsn,)).fetchone()[0]
+            db.execute("UPDATE versions SET scope = ? WHERE lsn = ?", (number, secret.lsn))  # shows a secret
+        db.close()
+        assert m.get(key="drink").text == "coffee"
+        for memory_id in (secret.memory_id, gone.memory_id):
+            with pytest.raises(NotFound):
+                m.get(memory_id)
+        assert set(texts(m.list())) <= {"coffee"}
+        assert set(texts(m.recall("secret plan tea coffee cocoa"))) <= {"coffee"}
+
+
+def test_V4_a_damaged_view_file_is_built_anew(tmp_path: Path) -> None:
+    with walnut.open(tmp_path / "s") as m:
+        m.remember("tea", key="drink")
+    for path in (tmp_path / "s" / "views").glob("*.db*"):
+        path.write_bytes(b"\xff" * 20_000)
+    with walnut.open(tmp_path / "s") as m:
+        assert m.get(key="drink").text == "tea"
