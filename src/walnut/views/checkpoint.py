@@ -18,7 +18,7 @@ from walnut.system import System
 from walnut.views.applier import Applier
 from walnut.views.damage import Damaged
 from walnut.views.fold import digests
-from walnut.views.store import read_stamp, signature
+from walnut.views.store import read_stamp
 
 #: How many are kept.
 KEPT = 3
@@ -164,7 +164,7 @@ class Checkpoints:
 
 
 def _copy(live: sqlite3.Connection, path: str, applier: Applier) -> dict[str, str]:
-    """A copy in one file, read back: sound, and with the same logical rows as the live one."""
+    """A copy in one file, read back whole: sound, with the digests of its rows."""
     copy = sqlite3.connect(path, isolation_level=None)
     try:
         copy.execute("PRAGMA synchronous = OFF")
@@ -172,12 +172,9 @@ def _copy(live: sqlite3.Connection, path: str, applier: Applier) -> dict[str, st
         copy.execute("PRAGMA journal_mode = DELETE")
         if copy.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
             raise Damaged("the copy is not sound")
-        parts = digests(applier.folds, copy)
+        return digests(applier.folds, copy)
     finally:
         copy.close()
-    if parts != digests(applier.folds, live):
-        raise Damaged("the copy differs")
-    return parts
 
 
 @contextmanager
@@ -199,6 +196,3 @@ def _hash(system: System, fd: int, length: int) -> blake2b:
         state.update(piece)
         offset += len(piece)
     return state
-
-
-__all__ = ["KEPT", "Checkpoints", "signature"]

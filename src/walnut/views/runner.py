@@ -8,11 +8,11 @@ and the log; a reader only ever sees errors of the log, ViewLag and ViewFailed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Self, TypeVar
+from typing import Self
 
-from walnut.errors import StorageFailed, StorageFull, StoreClosed, ViewFailed, ViewLag, WalnutError
+from walnut.errors import StoreClosed, ViewFailed, ViewLag, WalnutError
 from walnut.model.results import ViewCheck, ViewStatus
 from walnut.ports import Log
 from walnut.system import System, Thread
@@ -29,7 +29,6 @@ NAME, VERSION = "memories", 1
 
 #: How long a read that needs nothing newer waits for whoever is applying (seconds).
 _COURTESY = 0.2
-_T = TypeVar("_T")
 
 
 class Views:
@@ -94,17 +93,6 @@ class Views:
                 found.__exit__(None, None, None)
         raise ViewLag("the views do not get ahead", where=self._file.place, applied=self.applied())
 
-    def read(self, work: Callable[[Snapshot], _T], *, min_lsn: int | None = None) -> _T:
-        """`work(snapshot)`; once more with the view built anew when its file turns out to be damaged."""
-        try:
-            with self.snapshot(min_lsn) as snapshot:
-                return work(snapshot)
-        except (ViewFailed, sqlite3.DatabaseError) as error:
-            if not (is_damage(error) or is_damage(error.__cause__)):
-                raise
-        with self.snapshot(min_lsn) as snapshot:
-            return work(snapshot)
-
     def _snapshot(self) -> Snapshot:
         """What is applied; Damaged when the file is not a good one (or there is none yet)."""
         with translated(self._file.place):
@@ -122,9 +110,7 @@ class Views:
     def _done(self, identity: object, db: sqlite3.Connection, error: BaseException | None) -> None:
         if isinstance(error, sqlite3.DatabaseError):
             db.close()
-            if is_damage(error):
-                self._suspect = True
-                raise ViewFailed("the view's file is damaged", where=self._file.place, hint="read again") from error
+            self._suspect = self._suspect or is_damage(error)
             return
         db.execute("ROLLBACK")
         if self._closed:
@@ -377,6 +363,3 @@ class Views:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed("the views are closed", hint="open the store again")
-
-
-__all__ = ["StorageFailed", "StorageFull", "Views"]

@@ -44,13 +44,13 @@ def ranges(event: Event) -> list[tuple[int, int]]:
     if event.kind != REVERT or event.content is None:
         return []
     given = event.content.payload.get("ranges", [])
-    if not isinstance(given, list | tuple):
+    if not isinstance(given, list):
         raise TypeError("ranges is not a list")
     return [(lo, min(hi, event.lsn - 1)) for lo, hi in map(_pair, given) if lo < event.lsn]
 
 
 def _pair(given: Json) -> tuple[int, int]:
-    if not isinstance(given, list | tuple) or len(given) != 2:
+    if not isinstance(given, list) or len(given) != 2:
         raise TypeError("a range is not a pair")
     lo, hi = given
     if not isinstance(lo, int) or not isinstance(hi, int):

@@ -8,5 +8,6 @@ from walnut.views.fold import Fold
 def default() -> tuple[Fold, ...]:
     """The folds of the view "memories", in the order they are applied in."""
     from walnut.views.folds.memories_sql import MemoriesFold
+    from walnut.views.folds.text import TextFold
 
-    return (MemoriesFold(),)
+    return MemoriesFold(), TextFold()

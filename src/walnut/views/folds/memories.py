@@ -93,21 +93,20 @@ def session_of(source: dict[str, Json]) -> str | None:
 
 
 def _number(given: Json) -> float | None:
-    if given is None or isinstance(given, int | float):
+    if given is None or isinstance(given, (int, float)):
         return given
     raise TypeError("confidence is not a number")
 
 
 def _texts(given: Json) -> list[str]:
-    found = _items(given)
-    texts = [each for each in found if isinstance(each, str)]
-    if len(texts) != len(found):
+    texts = [each for each in _items(given) if isinstance(each, str)]
+    if len(texts) != len(_items(given)):
         raise TypeError("a tag is not a text")
     return texts
 
 
 def _lsns(given: Json) -> list[int]:
-    pairs = [each[0] if isinstance(each, list | tuple) and each else each for each in _items(given)]
+    pairs = [each[0] if isinstance(each, list) and each else each for each in _items(given)]
     lsns = [each for each in pairs if isinstance(each, int)]
     if len(lsns) != len(pairs):
         raise TypeError("what was shown is not an LSN")
@@ -117,6 +116,6 @@ def _lsns(given: Json) -> list[int]:
 def _items(given: Json) -> list[Json]:
     if given is None:
         return []
-    if isinstance(given, list | tuple):
-        return list(given)
+    if isinstance(given, list):
+        return given
     raise TypeError("not a list")
