@@ -72,7 +72,8 @@ def _candidates(
         _gather(snapshot, prepared, terms, known.idf, waiting=waiting, seen=seen)
         if not waiting:
             break
-        order = sorted(waiting, key=lambda lsn: (-waiting[lsn], -lsn))
+        order = sorted(waiting, reverse=True)
+        order.sort(key=waiting.__getitem__, reverse=True)  # stable: of equals the newer stays first
         for start in range(0, len(order), _CHUNK):
             chunk = order[start : start + _CHUNK]
             living += _living(snapshot, prepared, chunk)

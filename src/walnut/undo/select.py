@@ -6,6 +6,7 @@ from walnut.errors import InvalidArgument
 from walnut.model.event import Event, Json
 from walnut.model.requests import Selector
 from walnut.model.scope import within
+from walnut.views.folds.memories import session_of
 
 #: A note of what a handle was shown: it changes no memory, so there is nothing to undo.
 NOTE = "memory.recalled"
@@ -44,17 +45,11 @@ def matches(event: Event, selector: Selector, *, bound_scope: str) -> bool:
         (not selector.events or event.lsn in selector.events)
         and (selector.actor is None or content.actor == selector.actor)
         and (selector.source is None or _has(content.source, selector.source))
-        and (selector.session is None or session(content.source) == selector.session)
+        and (selector.session is None or session_of(content.source or {}) == selector.session)
         and (selector.since is None or event.recorded_at >= selector.since)
         and (selector.until is None or event.recorded_at < selector.until)
         and (not selector.kinds or event.kind in selector.kinds)
     )
-
-
-def session(source: dict[str, Json] | None) -> Json:
-    """The session of a source: its own, else its conversation."""
-    given = source or {}
-    return given.get("conversation_id") if given.get("session") is None else given["session"]
 
 
 def _has(source: dict[str, Json] | None, wanted: dict[str, Json]) -> bool:

@@ -85,6 +85,10 @@ def number(word: str) -> int:
     return crc32((stem(word) if word.isascii() and word.isalpha() else word).encode())
 
 
+#: The stop words as terms.
+STOP_TERMS = frozenset(map(number, STOP_WORDS))
+
+
 def _fold(text: str) -> str:
     text = _EMOJI.sub(_emoji_words, text)
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
