@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike, fspath
 
-from walnut.errors import InvalidArgument
+from walnut.errors import InvalidArgument, NotAStore
 from walnut.model.results import RepairReport, VerifyReport
+from walnut.policy import limits
 from walnut.system import System
 
 
@@ -23,9 +24,18 @@ def verify(path: str | PathLike[str], *, progress: Callable[[int, int], None] | 
     ...     walnut.verify(folder).ok
     True
     """
+    return _verify(System(), _folder(path), progress)
+
+
+def _verify(system: System, folder: str, progress: Callable[[int, int], None] | None) -> VerifyReport:
+    from walnut.log.failures import storage_error
     from walnut.log.verify import verify_folder
 
-    return verify_folder(System(), _folder(path), progress=progress)
+    _check_folder(system, folder)
+    try:
+        return verify_folder(system, folder, progress=progress)
+    except OSError as error:
+        raise storage_error(error, "verifying the log") from None
 
 
 def repair(
@@ -34,18 +44,33 @@ def repair(
     accept_loss: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> RepairReport:
-    """Salvage a damaged log: everything that is intact is kept, damaged files are set aside, nothing is deleted.
+    """Salvage a damaged log: what is intact is kept, damaged files are set aside, nothing is deleted.
 
-    Needs the store for itself. Without `accept_loss` events are never given up: it raises what is damaged.
-    Errors: LogCorruption, LogBusy, NotAStore, FormatTooNew, AccessDenied, StorageFull.
+    Needs the store for itself. Without `accept_loss` nothing is changed: the report tells what would be kept and
+    lost. `progress` is called as by `verify`, during the check that precedes the repair.
+
+    Errors: LogCorruption when the log's id is gone too, LogBusy, NotAStore, FormatTooNew, AccessDenied, StorageFull.
     """
+    from walnut.log.failures import storage_error
     from walnut.log.repair import repair_folder
 
-    return repair_folder(System(), _folder(path), accept_loss=accept_loss, progress=progress)
+    system, folder = System(), _folder(path)
+    _check_folder(system, folder)
+    if progress is not None:
+        _verify(system, folder, progress)
+    try:
+        return repair_folder(system, folder, accept_loss=limits.flag(accept_loss, where="accept_loss"))
+    except OSError as error:
+        raise storage_error(error, "repairing the log") from None
 
 
-def _folder(path: str | PathLike[str]) -> str:
-    folder = fspath(path)
+def _check_folder(system: System, folder: str) -> None:
+    if not system.is_folder(f"{folder}/log"):
+        raise NotAStore("there is no store", where=folder, hint="name the folder of a store")
+
+
+def _folder(path: object) -> str:
+    folder: object = fspath(path) if isinstance(path, PathLike) else path
     if not isinstance(folder, str) or not folder or "\0" in folder:
         raise InvalidArgument("not the path of a folder", where="path")
     return folder

@@ -98,9 +98,16 @@ def test_the_log_is_asked_the_same_number_of_times(root: Memory, monkeypatch: py
     me = root.bind(scope="user:alice")
     log = me._handle.store.log
     calls: list[str] = []
+
+    def counted(name: str, original: Callable[..., object]) -> Callable[..., object]:
+        def counting(*args: object, **kwargs: object) -> object:
+            calls.append(name)
+            return original(*args, **kwargs)
+
+        return counting
+
     for name in ("get", "stream", "last_touch", "find_idem"):
-        original = getattr(log, name)
-        monkeypatch.setattr(log, name, lambda *a, n=name, f=original, **k: (calls.append(n), f(*a, **k))[1])
+        monkeypatch.setattr(log, name, counted(name, getattr(log, name)))
 
     def reads(call: Callable[[], object]) -> list[str]:
         calls.clear()

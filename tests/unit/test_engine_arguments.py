@@ -96,7 +96,7 @@ SECRET = "xyzzy-secret"
 
 
 def test_an_error_never_holds_what_was_given(m: Memory) -> None:
-    for bad in (
+    given: list[dict[str, Any]] = [
         {"text": "\ud800" + SECRET},
         {"text": "x", "tags": SECRET},
         {"text": "x", "tags": [SECRET * 20]},
@@ -105,9 +105,10 @@ def test_an_error_never_holds_what_was_given(m: Memory) -> None:
         {"text": "x", "memory_id": SECRET},
         {"text": "x", "data": {SECRET: object()}},
         {"text": "x", "caused_by": [SECRET]},
-    ):
+    ]
+    for bad in given:
         with pytest.raises(walnut.WalnutError) as caught:
-            m.remember(**bad)  # type: ignore[arg-type]
+            m.remember(**bad)
         assert SECRET not in str(caught.value)
     with pytest.raises(InvalidArgument) as caught:
         m.remember_many([{"text": "x", SECRET: 1}])
@@ -115,9 +116,10 @@ def test_an_error_never_holds_what_was_given(m: Memory) -> None:
 
 
 def test_a_bad_item_is_named_and_nothing_written(m: Memory) -> None:
-    for bad in ({"text": ""}, {"text": "x", "colour": 1}, {"tags": []}, "text", {"text": "x", "confidence": 2}):
+    items: list[Any] = [{"text": ""}, {"text": "x", "colour": 1}, {"tags": []}, "text", {"text": "x", "confidence": 2}]
+    for bad in items:
         with pytest.raises(InvalidArgument) as caught:
-            m.remember_many([{"text": "fine"}, bad])  # type: ignore[list-item]
+            m.remember_many([{"text": "fine"}, bad])
         assert caught.value.where is not None
         assert caught.value.where.startswith("items[1]")
     for no_items in ("text", {"text": "x"}, 5):
@@ -180,9 +182,10 @@ def test_a_wrong_url_or_option_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidArgument) as caught:
             walnut.open(url)  # type: ignore[arg-type]
         assert caught.value.where == "url"
-    for option in ({"durability": "maybe"}, {"busy_timeout": float("nan")}, {"checkpoint_every": -1}, {"create": 1}):
+    options: list[dict[str, Any]] = [{"durability": "maybe"}, {"busy_timeout": float("nan")}, {"checkpoint_every": -1}]
+    for option in [*options, {"create": 1}]:
         with pytest.raises(InvalidArgument):
-            walnut.open(tmp_path / "store", **option)  # type: ignore[arg-type]
+            walnut.open(tmp_path / "store", **option)
     assert not (tmp_path / "store").exists()
 
 
