@@ -32,23 +32,30 @@ class Catalog:
             with self._lock:
                 if live.covered.end != start.end:
                     return
-                live.add(first_lsn=first_lsn, offset=start.end, end=end, chain=chain, envelopes=envelopes)
+                try:
+                    live.add(first_lsn=first_lsn, offset=start.end, end=end, chain=chain, envelopes=envelopes)
+                except BaseException:
+                    self._live = None  # interrupted half-way: read it anew
+                    raise
 
     def extend(self, state: State) -> SegmentIndex:
-        """The live index, complete up to `state`."""
+        """The index of the segment that `state` is in, complete up to there."""
         live = self._live
         if live is not None and live.segment == state.segment and live.covered.end >= state.end:
             return live
         with self._lock:
             live = self._live
             if live is not None and live.segment > state.segment:
-                return live
-            if live is None or live.segment != state.segment:
-                if live is not None:
-                    self._seal(live)
-                live = self._load(state.segment, limit=state.end)
-                self._live = live
-            self._grow(live, state.end)
+                return self._sealed_index(state.segment)  # the writer has gone on, the durable end has not
+            try:
+                if live is None or live.segment != state.segment:
+                    if live is not None:
+                        self._seal(live)
+                    live = self._live = self._load(state.segment, limit=state.end)
+                self._grow(live, state.end)
+            except BaseException:
+                self._live = None  # interrupted half-way: read it anew
+                raise
             return live
 
     def _grow(self, target: SegmentIndex, end: int) -> None:
@@ -115,21 +122,28 @@ class Catalog:
         known = self._sealed.get(number)
         if known is not None:
             return known
-        if self._live is not None and self._live.segment == number:
+        live = self._live
+        if live is not None and live.segment == number:
             self.extend(state)
         with self._lock:
-            if number not in self._sealed:
-                sealed = self._segments.sealed_end(number)
-                if sealed is None:
-                    self._segments.discover()
-                    sealed = self._segments.sealed_end(number)
-                limit = sealed[0] if sealed else segment.HEADER_SIZE
-                loaded = self._load(number, limit=limit)
-                if loaded.covered.end != limit:
-                    self._grow(loaded, limit)
-                    index.save(self._system, self._path(loaded), loaded)
-                self._sealed[number] = loaded
-            return self._sealed[number]
+            return self._sealed_index(number)
+
+    def _sealed_index(self, number: int) -> SegmentIndex:
+        """The index of a segment that has a successor; under the lock."""
+        known = self._sealed.get(number)
+        if known is not None:
+            return known
+        sealed = self._segments.sealed_end(number)
+        if sealed is None:
+            self._segments.discover()
+            sealed = self._segments.sealed_end(number)
+        limit = sealed[0] if sealed else segment.HEADER_SIZE
+        loaded = self._load(number, limit=limit)
+        if loaded.covered.end != limit:
+            self._grow(loaded, limit)
+            index.save(self._system, self._path(loaded), loaded)
+        self._sealed[number] = loaded
+        return loaded
 
     def place(self, lsn: int, state: State) -> tuple[int, int, int] | None:
         """Segment, offset and first LSN of the frame that holds `lsn`."""

@@ -109,8 +109,12 @@ class Committer:
             if inline:
                 self._commit([pending])
         finally:  # also when the caller is interrupted: nobody may find it busy for ever
-            if inline:
-                self._hand_over()
+            while inline:
+                try:
+                    self._hand_over()
+                    inline = False
+                except KeyboardInterrupt as error:
+                    pending.finish(error=error)
         return pending.result()
 
     def submit(self, pending: Pending) -> None:
@@ -170,12 +174,13 @@ class Committer:
         """Refuse new batches, finish what is queued, end the thread."""
         with self.mutex:
             self._closed = True
-            thread = self._thread
+        while self._at_work():  # before the thread is told to end: an inline caller may still hand over to it
+            self._system.sleep(0.001)
+        thread, self._thread = self._thread, None
         if thread is not None:
             self._wake.put(0)
             thread.join()
-        while True:
-            with self.mutex:
-                if not self._busy:
-                    return
-            self._system.sleep(0.001)
+
+    def _at_work(self) -> bool:
+        with self.mutex:
+            return self._busy

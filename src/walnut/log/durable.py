@@ -21,11 +21,9 @@ class Durable:
         segments: Segments,
         shared: Shared,
         lock: FileLock,
-        write_lock: FileLock,
         epoch: int,
     ) -> None:
         self.lock = lock
-        self._write_lock = write_lock
         self.one_at_a_time = system.lock()
         self._system = system
         self._segments = segments
@@ -68,9 +66,7 @@ class Durable:
             if written.segment > self._segments.last:
                 self._segments.discover()
             try:
-                if not self._segments.is_open(written.segment):
-                    with self._write_lock:
-                        recovery.take_up(self._system, self._segments, self._shared, self._written())
+                recovery.take_up(self._system, self._segments, self._shared, written)
                 self._system.datasync(self._segments.get(written.segment).fd)
             except OSError:
                 self._shared.poison(self._epoch)
@@ -85,11 +81,16 @@ class Durable:
         return written
 
     def _publish(self, written: State) -> State:
-        with self.lock:
-            mark = self.state()
-            if written.lsn > mark.lsn:
-                self._shared.mark.store(written, mark.seq + 1)
-                mark = written
+        try:
+            with self.lock:
+                self.check()  # a recovery takes this lock too: nobody of the old epoch touches the mark after it
+                mark = self.state()
+                if written.lsn > mark.lsn:
+                    self._shared.mark.store(written, mark.seq + 1)
+                    mark = written
+        except KeyboardInterrupt:
+            self.lock.reset()
+            raise
         if self._waiting:
             with self._changed:
                 self._changed.notify_all()

@@ -66,7 +66,6 @@ class FileLog:
             segments=opened.segments,
             shared=opened.shared,
             lock=opened.sync_lock,
-            write_lock=opened.write_lock,
             epoch=opened.epoch,
         )
         self._committer = Committer(system, self._commit)
@@ -80,6 +79,7 @@ class FileLog:
         )
         self._written_lsn = 0
         self._closed = ""
+        self._closing = system.lock()
         self._watch_forks()
 
     @classmethod
@@ -153,12 +153,15 @@ class FileLog:
         except BaseException as error:
             for pending in group:
                 pending.finish(error=error)
+            if not isinstance(error, Exception):
+                self._writer.lock.reset()  # one commits at a time: if anybody holds it, it is this thread
             raise
         self._keeper.ping()
 
     def _write(self, group: Sequence[Pending]) -> int:
         """Admit and write; finishes what is refused or needs no sync. Returns the LSN to wait for."""
         need = 0
+        refused: list[tuple[Pending, Exception]] = []
         with self._writer.lock:
             state = self._writer.begin()
             overlay = Overlay(
@@ -173,7 +176,7 @@ class FileLog:
                 try:
                     admission = admit(pending.batch, overlay=overlay, checked=pending.checked)
                 except Exception as error:  # noqa: BLE001 - it is that caller's, the others go on
-                    pending.finish(error=error)
+                    refused.append((pending, error))
                     continue
                 pending.answer = admission.results
                 admitted.append((pending, admission.wait_for))
@@ -181,6 +184,8 @@ class FileLog:
             if overlay.entries:
                 state = self._writer.write(state, overlay.entries, contents)
                 self._written_lsn = state.lsn
+        for pending, refusal in refused:
+            pending.finish(error=refusal)
         for pending, wait_for in admitted:
             need = max(need, wait_for)
             if not wait_for:
@@ -271,8 +276,13 @@ class FileLog:
 
     def close(self) -> None:
         """Finish what is in flight, sync what is not yet, and let go. Raises DurabilityUnknown if that fails."""
-        if self._closed:
+        if self._closed:  # asked before the lock, which may be held for ever in a forked child
             return
+        with self._closing:
+            if not self._closed:
+                self._finish()
+
+    def _finish(self) -> None:
         self._committer.close()
         self._keeper.close()
         try:
@@ -280,8 +290,9 @@ class FileLog:
             self.catalog.save()
             self._leave_clean()
         finally:
-            self._closed = "the log is closed"
-            self._opened.close()
+            with self._durable.one_at_a_time:  # a file closed under a sync would look like a failed one
+                self._closed = "the log is closed"
+                self._opened.close()
 
     def _leave_clean(self) -> None:
         """The last to leave says so in the mark: the next opening need not look behind it."""
@@ -325,7 +336,9 @@ class FileLog:
         self._system.at_fork(before=before, in_parent=in_parent, in_child=in_child)
 
     def _inner_locks(self) -> Sequence[Lock]:
-        return (self._committer.mutex, self._writer.lock.thread, self._durable.one_at_a_time, self._durable.lock.thread)
+        durable = self._durable
+        opening = self._opened.segments.lock  # the child closes the segments, which takes it
+        return (self._committer.mutex, self._writer.lock.thread, durable.one_at_a_time, durable.lock.thread, opening)
 
     def quiesce(self) -> bool:
         """Wait until no thread is within a commit, and hold them off; False when closed."""
@@ -343,4 +356,5 @@ class FileLog:
     def abandon(self) -> None:
         """In a forked child: close the inherited files without touching the parent's locks."""
         self._closed = "the log belongs to the parent of this process"
+        self.resume()
         self._opened.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from walnut.errors import WalnutError
+from walnut.errors import DurabilityUnknown, WalnutError
 from walnut.log import segment
 from walnut.log.shared import State
 from walnut.system import System, Thread
@@ -57,19 +57,22 @@ class Keeper:
             state = self._written()
             if state is None:
                 return
-            self._prepare(state)
-            if state.lsn == seen and not self._rest():
-                return
+            try:
+                self._prepare(state)
+                if state.lsn == seen and not self._rest():
+                    return
+            except DurabilityUnknown:
+                return  # poisoned: every caller hears of it
+            except (WalnutError, OSError):
+                continue  # a lock that is stuck, a disk that is full: look again later, callers hear of it
             seen = state.lsn
 
     def _rest(self) -> bool:
         """Nothing came for a while: settle and sleep until pinged. False when closed."""
-        try:
-            self._tidy()
-        except WalnutError:
-            return False  # poisoned: every caller hears of it
         with self._signal:
-            self._asleep = True
+            self._asleep = True  # before settling: whatever is written meanwhile wakes us up again
+        self._tidy()
+        with self._signal:
             while self._asleep and not self._closed:
                 self._signal.wait()
         return not self._closed

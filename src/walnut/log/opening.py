@@ -30,10 +30,16 @@ class Opened:
         self._closed = False
         self._limit = limit
         log = f"{folder}/log"
-        self.write_lock = FileLock(system, f"{log}/lock.write", name="write", limit=limit)
-        self.sync_lock = FileLock(system, f"{log}/lock.sync", name="sync", limit=limit)
-        self.presence_fd = self._open(f"{log}/presence")
-        self.prepare_fd = self._open(f"{log}/lock.prepare")
+        self.write_lock: FileLock
+        self.sync_lock: FileLock
+        try:
+            self.write_lock = FileLock(system, f"{log}/lock.write", name="write", limit=limit)
+            self.sync_lock = FileLock(system, f"{log}/lock.sync", name="sync", limit=limit)
+            self.presence_fd = self._open(f"{log}/presence")
+            self.prepare_fd = self._open(f"{log}/lock.prepare")
+        except BaseException:
+            self.close()
+            raise
         self.identity: Identity
         self.segments: Segments
         self.shared: Shared
@@ -70,11 +76,9 @@ class Opened:
         if self._closed:
             return
         self._closed = True
-        for part in ("segments", "shared"):
+        for part in ("segments", "shared", "write_lock", "sync_lock"):
             if hasattr(self, part):
                 getattr(self, part).close()
-        self.write_lock.close()
-        self.sync_lock.close()
         for fd in self._fds:
             self._system.close_file(fd)
 
@@ -84,7 +88,7 @@ def open_folder(system: System, folder: str, *, create: bool, limit: float) -> O
     _refuse_foreign(system, folder)
     if not create and not system.exists(f"{folder}/FORMAT") and not system.exists(f"{folder}/keys"):
         raise NotAStore("the folder is not a Walnut store", where=folder, hint="name the folder of a store")
-    system.make_folder(f"{folder}/log")
+    _make_folders(system, f"{folder}/log")
     opened = Opened(system, folder, limit=limit)
     try:
         with opened.write_lock:
@@ -97,6 +101,16 @@ def open_folder(system: System, folder: str, *, create: bool, limit: float) -> O
         opened.close()
         raise
     return opened
+
+
+def _make_folders(system: System, path: str) -> None:
+    """Make a folder and its parents, each private, its name on disk before anything is acknowledged in it."""
+    if system.exists(path):
+        return
+    parent = path.rpartition("/")[0]
+    _make_folders(system, parent or "/")
+    system.make_folder(path)
+    system.sync_directory(parent or "/")
 
 
 def _refuse_foreign(system: System, folder: str) -> None:
@@ -145,6 +159,11 @@ def _enter(system: System, opened: Opened) -> None:
         _clear_leftovers(system, f"{opened.folder}/log")
         opened.epoch = _recover(system, opened)
         return
+    if shared.poisoned():
+        opened.segments.discover()
+        with opened.sync_lock:
+            opened.epoch = _recover(system, opened)
+        return
     head = shared.head()
     if head is None or head[1] != system.boot_id():
         raise LogCorruption(
@@ -154,7 +173,7 @@ def _enter(system: System, opened: Opened) -> None:
             hint="close every process that has it open, then open it again",
         )
     opened.segments.discover()
-    opened.epoch = _recover(system, opened) if shared.poisoned() else head[0]
+    opened.epoch = head[0]
 
 
 def _recover(system: System, opened: Opened) -> int:
@@ -170,9 +189,7 @@ def _recover(system: System, opened: Opened) -> int:
         recovery.make_durable(system, segments, ending.state, mark)
     except OSError as error:
         raise failures.storage_error(error, "making the end of the log durable") from None
-    state = recovery.begin_epoch(system, shared, ending.state, epoch=epoch)
-    if ending.verdict is recovery.Verdict.TORN:
-        shared.intend(state.segment + 1, 0)  # whoever writes next finds the torn end and begins a new segment
+    recovery.begin_epoch(system, shared, ending, epoch=epoch)
     return epoch
 
 
@@ -189,6 +206,7 @@ def _first_segment(system: System, opened: Opened) -> None:
         created_at=opened.identity.created_at,
     )
     segment.install(system, f"{opened.folder}/log", header)
+    system.sync_directory(f"{opened.folder}/log")
     opened.segments.discover()
 
 

@@ -96,12 +96,30 @@ def _check_links(segments: Segments, mark: State | None) -> None:
 def _start(segments: Segments, place: Segment, mark: State | None) -> State:
     if mark is None or mark.segment != place.number:
         header = place.header
-        return State(place.number, segment.HEADER_SIZE, header.first_lsn - 1, header.chain)
+        recorded_at = _newest_time(segments, place.number, mark)
+        return State(place.number, segment.HEADER_SIZE, header.first_lsn - 1, header.chain, recorded_at)
     if mark.frame:
         last = segments.raw_frame(place, mark.frame)
         if last is None or last.end != mark.end or last.header.last_lsn != mark.lsn or last.chain() != mark.chain:
             raise segments.damage("an acknowledged frame is damaged", place, offset=mark.frame, last=mark.lsn)
     return mark
+
+
+def _newest_time(segments: Segments, number: int, mark: State | None) -> int:
+    """The time of the last event before this segment: times never decrease, also when the segment is empty."""
+    if mark is not None and mark.lsn == segments.get(number).header.first_lsn - 1:
+        return mark.recorded_at
+    while number > 1:
+        number -= 1
+        place, sealed = segments.get(number), segments.sealed_end(number)
+        newest = 0
+        for each in segments.frames(
+            place, start=segment.HEADER_SIZE, end=sealed[0] if sealed else 0, lsn=place.header.first_lsn
+        ):
+            newest = each.header.recorded_at
+        if newest:
+            return newest
+    return 0
 
 
 def _advance(segments: Segments, place: Segment, state: State) -> tuple[State, Frame | None]:
@@ -183,34 +201,51 @@ def make_durable(system: System, segments: Segments, state: State, mark: State |
         return
     if not known:
         system.sync_directory(segments.folder)
-    data = system.read_at(place.fd, state.end - start, start)
-    system.write_at(place.fd, data, start)
-    if system.read_at(place.fd, state.end - start, start) != data:
-        raise segments.damage("bytes changed while they were written again", place, offset=start)
+    _write_again(system, segments, place, start, state.end)
     system.datasync(place.fd)
+    segments.taken_up.add(state.segment)
+
+
+def _write_again(system: System, segments: Segments, place: Segment, start: int, end: int) -> None:
+    data = system.read_at(place.fd, end - start, start)
+    system.write_at(place.fd, data, start)
+    if system.read_at(place.fd, end - start, start) != data:
+        raise segments.damage("bytes changed while they were written again", place, offset=start)
 
 
 def take_up(system: System, segments: Segments, shared: Shared, state: State) -> None:
-    """Open a live segment that others made, and write again what is not known to be on disk.
+    """Write again what others left unsynced in a segment, before this process first syncs it.
 
-    To be called before this process first writes to it or syncs it: a sync that failed before the file was open
-    here is not reported here. Under the write lock; raises OSError.
+    A sync that failed before the file was open here is not reported here, and who it was reported to may be dead.
+    No lock is needed: what is written never changes. Raises OSError.
     """
-    if segments.is_open(state.segment):
+    if state.segment in segments.taken_up:
         return
-    segments.get(state.segment)
     mark = shared.mark.load()
-    if mark is None or mark.lsn < state.lsn:
-        make_durable(system, segments, state, mark)
+    start = mark.end if mark is not None and mark.segment == state.segment else 0
+    if start < state.end:
+        _write_again(system, segments, segments.get(state.segment), start, state.end)
+    segments.taken_up.add(state.segment)
 
 
-def begin_epoch(system: System, shared: Shared, state: State, *, epoch: int) -> State:
-    """Publish the recovered end: everybody starts from here."""
-    boot_id = system.boot_id()
-    fresh = msgspec.structs.replace(state, epoch=epoch, boot_id=boot_id, clean=0, seq=1)
-    shared.reset(epoch=epoch, boot_id=boot_id)
-    shared.written.store(fresh, 1)
-    shared.intend(fresh.segment, fresh.end)
-    mark = shared.mark.load()
-    shared.mark.store(fresh, mark.seq + 1 if mark else 1)
+def begin_epoch(system: System, shared: Shared, ending: Ending, *, epoch: int) -> State:
+    """Publish the recovered end: everybody starts from here.
+
+    A torn end is announced as the intention of a dead writer: whoever writes next begins a new segment.
+    Killed anywhere in here, the next one recovers again: it is alone, or the old epoch's poison is still there.
+    """
+    state, boot_id = ending.state, system.boot_id()
+    mark, written = shared.mark.load(), shared.written.load()
+    fresh = msgspec.structs.replace(
+        state, epoch=epoch, boot_id=boot_id, clean=0, seq=written.seq + 1 if written is not None else 1
+    )
+    shared.written.store(fresh, fresh.seq)
+    if ending.verdict is Verdict.TORN:
+        shared.intend(fresh.segment + 1, 0)
+    else:
+        shared.intend(fresh.segment, fresh.end)
+    shared.mark.store(fresh, mark.seq + 1 if mark is not None else 1)
+    if mark is not None and mark.clean:
+        shared.flush_mark()  # lest the disk call clean what is about to be written to
+    shared.begin(epoch=epoch, boot_id=boot_id)
     return fresh

@@ -126,16 +126,18 @@ def prepare(system: System, path: str, size: int) -> None:
 
 
 def install(system: System, folder: str, header: SegmentHeader) -> None:
-    """Make a segment: take the prepared file or make one, write its header, sync, rename, sync the folder.
+    """Make a segment: take the prepared file or make one, write its header, sync, rename; the caller syncs the folder.
 
     A crash leaves a temporary file or the whole segment; the name never shows an unwritten header. Under the
     write lock. Raises OSError.
     """
     path = f"{folder}/{name(header.number, header.generation)}"
     taken, spare = f"{path}.tmp", f"{folder}/{SPARE}"
-    if system.exists(spare) and system.path_size(spare) == header.capacity:
+    ready = system.exists(spare) and system.path_size(spare) == header.capacity
+    if ready:
         system.rename(spare, taken)  # under its own name nobody can swap it for another
-    else:
+        ready = system.path_size(taken) == header.capacity
+    if not ready:
         prepare(system, taken, header.capacity)
     fd = system.open_file(taken)
     try:
@@ -144,4 +146,3 @@ def install(system: System, folder: str, header: SegmentHeader) -> None:
     finally:
         system.close_file(fd)
     system.rename(taken, path)
-    system.sync_directory(folder)

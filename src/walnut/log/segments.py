@@ -57,9 +57,11 @@ class Segments:
         self._closed = False
         self._system = system
         self._log_id = log_id
-        self._lock = system.lock()
+        self.lock = system.lock()
         self._open: dict[int, Segment] = {}
         self.last = 0
+        #: Segments whose sync failures reach this process, or whose unsynced bytes it has written again.
+        self.taken_up: set[int] = set()
 
     def discover(self) -> dict[int, int]:
         """Number -> newest generation of every segment in the folder; LogCorruption when one is missing."""
@@ -79,16 +81,12 @@ class Segments:
                 found[parsed[0]] = max(parsed[1], found.get(parsed[0], 0))
         return dict(sorted(found.items()))
 
-    def is_open(self, number: int) -> bool:
-        """Whether this process has the file open: errors of a sync reach only those who had it open then."""
-        return number in self._open
-
     def get(self, number: int) -> Segment:
         """The open segment; LogCorruption when it is missing, cut off, or not of this log."""
         known = self._open.get(number)
         if known is not None:
             return known
-        with self._lock:
+        with self.lock:
             if self._closed:
                 raise StoreClosed("the log is closed", hint="open the store again")
             if number not in self._open:
@@ -184,7 +182,7 @@ class Segments:
 
     def close(self) -> None:
         """Close every file."""
-        with self._lock:
+        with self.lock:
             self._closed = True
             for place in self._open.values():
                 self._system.close_file(place.fd)

@@ -13,10 +13,12 @@ from collections.abc import Callable
 import google_crc32c
 import msgspec
 
-from walnut.errors import LogBusy
+from walnut.errors import LogBusy, StoreClosed
 from walnut.system import MappedFile, System
 
 SIZE = 4096
+#: Who looks while two stores follow each other may find either slot half stored: it looks again.
+_TRIES = 100
 _SLOT = struct.Struct("<IIQ16sQQQQ32s16sQII")
 SLOT_SIZE = 128
 MARK_SLOTS = (0, 2048)
@@ -74,13 +76,21 @@ class Slots:
         """The newest valid slot, None when there is none. Cheap while nothing has changed."""
         first, second = self._places
         mapped = self._mapped
-        one, two = mapped[first : first + SLOT_SIZE], mapped[second : second + SLOT_SIZE]
-        known = self._known
-        if one == known[0] and two == known[1]:
-            return known[2]
-        state = newest(one + two, (0, SLOT_SIZE), self._log_id)
-        self._known = (one, two, state)
-        return state
+        for _ in range(_TRIES):
+            try:
+                one, two = mapped[first : first + SLOT_SIZE], mapped[second : second + SLOT_SIZE]
+            except ValueError:  # unmapped by another thread
+                raise StoreClosed("the log is closed", hint="open the store again") from None
+            known = self._known
+            if one == known[0] and two == known[1]:
+                return known[2]
+            state = newest(one + two, (0, SLOT_SIZE), self._log_id)
+            if state is not None:
+                self._known = (one, two, state)
+                return state
+            if not one.strip(b"\0") and not two.strip(b"\0"):
+                return None
+        return None
 
     def store(self, state: State, seq: int) -> None:
         """Write `state` as number `seq` into the slot that its predecessor is not in."""
@@ -109,11 +119,16 @@ class Shared:
     def __init__(self, system: System, folder: str, log_id: bytes) -> None:
         self._fds: list[int] = []
         self._log_id = log_id
-        self._mark_map = self._open(system, f"{folder}/mark")
-        self._map = self._open(system, f"{folder}/shared")
+        self._system = system
+        try:
+            self._mark_map = self._open(system, f"{folder}/mark")
+            self._map = self._open(system, f"{folder}/shared")
+        except BaseException:
+            for fd in self._fds:
+                system.close_file(fd)
+            raise
         self.mark = Slots(self._mark_map, MARK_SLOTS, log_id)
         self.written = Slots(self._map, _WRITTEN_SLOTS, log_id)
-        self._system = system
 
     def _open(self, system: System, path: str) -> MappedFile:
         fd = system.open_file(path, create=True)
@@ -124,11 +139,11 @@ class Shared:
 
     # -- the volatile part ----------------------------------------------------------------------------------------
 
-    def reset(self, *, epoch: int, boot_id: bytes) -> None:
-        """Begin an epoch: recovery only, alone and under the write lock."""
-        self._map[0:SIZE] = bytes(SIZE)
+    def begin(self, *, epoch: int, boot_id: bytes) -> None:
+        """Begin an epoch, as the last step of recovery: until then the poison of the old one keeps everybody off."""
         body = _HEAD.pack(0, epoch, 0, 0, boot_id, self._log_id)[4:]
         self._map[0 : _HEAD.size] = _value(body).to_bytes(4, "little") + body
+        self.poison(0)
 
     def head(self) -> tuple[int, bytes] | None:
         """Epoch and boot id, None when the file is fresh or damaged."""
@@ -191,10 +206,20 @@ class FileLock:
         self.thread = system.lock()
         self._system = system
         self._fd = system.open_file(path, create=True)
+        self._folder = path.rpartition("/")[0]
         self._name = name
         self._limit = limit
         self._process = system.process_id()
         self.shared: Shared | None = None
+
+    def reset(self) -> None:
+        """Let go, held or not: after an interrupt that may have come between taking it and saying so.
+
+        Only for who is the only one in this process that may hold it.
+        """
+        self._system.unlock_file(self._fd)
+        self.thread.acquire(blocking=False)
+        self.thread.release()
 
     def acquire(self) -> None:
         """Take it; LogBusy names the holder after the limit."""
@@ -220,12 +245,23 @@ class FileLock:
             pause = min(pause * 1.5, 0.005)
 
     def _busy(self) -> LogBusy:
-        holder = self.shared.holder(self._name) if self.shared is not None else 0
+        holder = self.shared.holder(self._name) if self.shared is not None else self._noted_holder()
         return LogBusy(
             f"the {self._name} lock was not free within {self._limit:g} s",
             where=f"process {holder}" if holder else None,
-            hint="a process that holds it is stopped or stuck: continue or end it; nothing was written",
+            hint="a process that holds it is stopped or stuck: continue or end it; nothing was acknowledged",
         )
+
+    def _noted_holder(self) -> int:
+        """The holder's number before `shared` is mapped, 0 when it can't be read."""
+        try:
+            fd = self._system.open_file(f"{self._folder}/shared", write=False)
+        except OSError:
+            return 0
+        try:
+            return int.from_bytes(self._system.read_at(fd, 4, _HOLDER_AT[self._name]), "little")
+        finally:
+            self._system.close_file(fd)
 
     def release(self) -> None:
         """Give it back."""

@@ -50,14 +50,13 @@ class Writer:
         state = shared.written.load()
         if state is None:
             raise LogCorruption("the shared state is damaged", file="log/shared", offset=0, hint="close all processes")
-        if shared.intended() != (state.segment, state.end):
-            state = self._follow_the_dead(state)
-        if state.segment > self._segments.last:
-            self._segments.discover()
         try:
-            recovery.take_up(self._system, self._segments, shared, state)
+            if shared.intended() != (state.segment, state.end):
+                state = self._follow_the_dead(state)
+            if state.segment > self._segments.last:
+                self._segments.discover()
         except OSError as error:
-            raise failures.storage_error(error, "taking up a segment") from None
+            raise failures.storage_error(error, "taking over the log") from None
         return state
 
     def _follow_the_dead(self, state: State) -> State:
@@ -80,8 +79,15 @@ class Writer:
         header = place.header
         if (header.prev_end, header.prev_last_lsn, header.chain) != (state.end, state.lsn, state.chain):
             raise self._segments.damage("the segment does not follow its predecessor", place, offset=0)
-        self._system.sync_directory(self._segments.folder)
+        self._sync_names()
         return self._begin_segment(state, place.number)
+
+    def _sync_names(self) -> None:
+        try:
+            self._system.sync_directory(self._segments.folder)
+        except OSError:
+            self._shared.poison(self.epoch)
+            raise failures.poisoned("the sync of a new segment's name failed") from None
 
     def _begin_segment(self, state: State, number: int) -> State:
         fresh = msgspec.structs.replace(state, segment=number, end=segment.HEADER_SIZE, frame=0)
@@ -164,6 +170,7 @@ class Writer:
         place = self._segments.get(state.segment)
         self._shared.intend(number, 0)
         try:
+            recovery.take_up(self._system, self._segments, self._shared, state)
             self._system.datasync(place.fd)
         except OSError:
             self._shared.poison(self.epoch)
@@ -181,7 +188,9 @@ class Writer:
             created_at=self._system.now(),
         )
         segment.install(self._system, self._segments.folder, header)
+        self._sync_names()
         self._segments.discover()
+        self._segments.taken_up.add(number)
         return self._begin_segment(state, number)
 
 
@@ -222,4 +231,4 @@ def _room(envelopes: Sequence[Envelope], sealed: Sequence[Sealed]) -> int:
     """At least the bytes that a frame will take."""
     size = frame.HEADER_SIZE + frame.PREAMBLE_SIZE + frame.ALIGNMENT + 8
     size += sum(frame.RECORD_SIZE + len(each.data) for each in sealed)
-    return size + sum(160 + len(each.touches) for each in envelopes)
+    return size + sum(160 + 4 * len(each.kind) + len(each.touches) for each in envelopes)
