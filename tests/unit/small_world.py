@@ -1,7 +1,7 @@
 """A log in memory and the views folded from it, without an engine: what tests of recall and undo stand on."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from walnut.log.memory_log import MemoryLog
@@ -11,6 +11,7 @@ from walnut.model.requests import Recall, Selector
 from walnut.model.results import RevertPlan
 from walnut.model.scope import ancestors
 from walnut.ports import Batch
+from walnut.recall.plan import SETTINGS, Settings
 from walnut.recall.rank import Scored
 from walnut.recall.search import search
 from walnut.system import System
@@ -26,10 +27,11 @@ LATER = 2**62
 
 
 class World:
-    """Writes events and reads views; each write is one transaction unless `together`."""
+    """Writes events and reads views; each write is a transaction. `upto` stops the views at an LSN."""
 
-    def __init__(self) -> None:
-        self.log = MemoryLog(System())
+    def __init__(self, log: MemoryLog | None = None, *, upto: int | None = None) -> None:
+        self.log = MemoryLog(System()) if log is None else log
+        self.upto = upto
         self.db = sqlite3.connect(":memory:", isolation_level=None)
         self.folds = (MemoriesFold(), TextFold())
         for fold in self.folds:
@@ -95,8 +97,8 @@ class World:
 
     # -- reading
 
-    def snapshot(self, upto: int | None = None) -> Snapshot:
-        events = list(self.log.read(after=self._applied, upto=upto))
+    def snapshot(self) -> Snapshot:
+        events = list(self.log.read(after=self._applied, upto=self.upto))
         for fold in self.folds:
             fold.apply(self.db, events)
         if events:
@@ -111,14 +113,14 @@ class World:
         at: int | None = None,
         below: bool = False,
         valid_at: int = LATER,
-        readable: Iterable[str] | None = None,
+        settings: Settings = SETTINGS,
         **given: Any,
     ) -> list[Scored]:
         snapshot = self.snapshot()
         moment = Moment(snapshot.lsn if at is None else at, valid_at)
         request = Recall(query=query, explain=True, **given)
-        scopes = tuple(readable) if readable is not None else ancestors(scope)
-        return list(search(snapshot, self.log, request, scopes, moment, below=below))
+        found = search(snapshot, self.log, request, ancestors(scope), moment, below=below, settings=settings)
+        return list(found)
 
     def found(self, query: str, **given: Any) -> list[int]:
         return [hit.lsn for hit in self.recall(query, **given)]

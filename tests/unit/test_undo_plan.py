@@ -151,6 +151,26 @@ def test_T4_a_fact_with_other_evidence_left_is_kept_and_listed(world: World) -> 
     assert roles(world.plan(events=(two,))) == {two: "selected", fact: "derived", above: "derived"}
 
 
+def test_T4_evidence_that_is_selected_but_cannot_be_undone_still_stands(world: World) -> None:
+    raw = world.write("raw")
+    intent = world.event("intent.completed")
+    fact = world.write("fact", caused_by=(raw, intent))
+    assert roles(world.plan(events=(raw, intent))) == {
+        raw: "selected",
+        intent: "kept (stays)",
+        fact: "needs_recompute (stays)",
+    }
+
+
+def test_T4_what_was_derived_and_undone_already_is_not_planned_again(world: World) -> None:
+    raw = world.write("raw")
+    fact = world.write("fact", caused_by=(raw,))
+    world.shown(raw)
+    later = world.write("later")
+    world.apply(world.plan(events=(fact, later)))
+    assert roles(world.plan(events=(raw,), include_suspects=True)) == {raw: "selected"}
+
+
 def test_T4_evidence_may_be_planned_by_the_closure_itself(world: World) -> None:
     raw = world.write("raw")
     left, right = world.write("left", caused_by=(raw,)), world.write("right", caused_by=(raw,))

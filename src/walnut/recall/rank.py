@@ -95,9 +95,8 @@ def rank(
 
 
 def recency(occurred: int, newest: int, settings: Settings) -> float:
-    """1 for the newest (and what claims to be from later), halved by each half-life before it."""
-    age = max(newest - occurred, 0)
-    return float(2.0 ** -(age / settings.recency_half_life))
+    """1 for the newest of the scopes read, halved by each half-life before it."""
+    return float(2.0 ** -((newest - occurred) / settings.recency_half_life))
 
 
 def _named(doc: Doc, wanted: frozenset[int]) -> bool:

@@ -97,11 +97,12 @@ class TextFold:
 
     def apply(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
         """Index the versions that these events write."""
+        numbers: dict[str, int] = {}
         totals: dict[int, Totals] = {}
         for event in events:
             content = event.content
             if event.kind in _KINDS and content is not None:
-                _add(db, event, content, totals)
+                _add(db, event, content, numbers, totals)
 
     def digest(self, db: sqlite3.Connection) -> str:
         """A hash for each table: scopes, documents, postings."""
@@ -122,11 +123,15 @@ def _digest(db: sqlite3.Connection, query: str) -> str:
     return state.hexdigest()
 
 
-def _add(db: sqlite3.Connection, event: Event, content: Content, totals: dict[int, Totals]) -> None:
+def _add(
+    db: sqlite3.Connection, event: Event, content: Content, numbers: dict[str, int], totals: dict[int, Totals]
+) -> None:
+    """Index one version. `numbers` and `totals` of scopes are remembered from one event of a chunk to the next."""
     lsn, payload = event.lsn, content.payload
     occurred = event.recorded_at if content.occurred_at is None else content.occurred_at
-    scope, session, tags = _number(db, content.scope), _session(content), _tags(payload.get("tags"))
-    speaker = _speaker(content.source)
+    scope = numbers.get(content.scope) or numbers.setdefault(content.scope, _number(db, content.scope))
+    source, tags = content.source or {}, _tags(payload.get("tags"))
+    session, speaker = _session(content.scope, session_of(source)), _speaker(source.get("speaker"))
     body = [*speaker, *_day(occurred // _DAY), *terms.terms(str(payload.get("text", "")))]
     for tag in tags:
         body += terms.terms(tag)
@@ -174,14 +179,18 @@ def _number(db: sqlite3.Connection, path: str) -> int:
     return int(found[0])
 
 
-def _session(content: Content) -> int | None:
-    session = session_of(content.source or {})
-    return None if session is None else _hash(f"{content.scope}\0{session}")
+@lru_cache(maxsize=4096)
+def _session(scope: str, session: str | None) -> int | None:
+    return None if session is None else _hash(f"{scope}\0{session}")
 
 
-def _speaker(source: dict[str, Json] | None) -> list[int]:
-    speaker = source.get("speaker") if source else None
-    return terms.terms(speaker) if isinstance(speaker, str) else []
+def _speaker(speaker: Json) -> tuple[int, ...]:
+    return _name(speaker) if isinstance(speaker, str) else ()
+
+
+@lru_cache(maxsize=4096)
+def _name(name: str) -> tuple[int, ...]:
+    return tuple(terms.terms(name))
 
 
 def _tags(given: Json) -> list[str]:
