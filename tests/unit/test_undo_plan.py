@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tests.unit.small_world import World
 from walnut.errors import InvalidArgument, StalePlan
+from walnut.model.requests import Selector
 from walnut.model.results import RevertPlan
+from walnut.undo.select import matches
 
 
 @pytest.fixture
@@ -62,6 +64,20 @@ def test_times_bound_when_it_was_recorded_half_open(mixed: World) -> None:
     assert list(roles(mixed.plan(since=at[1]))) == [n + 1 for n in (1, 2, 4) if at[n] >= at[1]]
     assert [n for n in roles(mixed.plan(until=at[2])) if at[n - 1] >= at[2]] == []
     assert roles(mixed.plan(since=at[0], until=at[4] + 1)).keys() == {1, 2, 3, 5}
+
+
+def test_one_event_is_judged_as_the_views_select(mixed: World) -> None:
+    """The log asks it of what came after a plan, where no view has been yet."""
+    events = list(mixed.log.read())
+    at = events[1].recorded_at
+    for selector in (
+        *(Selector(since=at), Selector(until=at), Selector(since=at, until=at + 1), Selector(session="c1")),
+        *(Selector(actor="agent:x"), Selector(source={"conversation_id": "c1"}), Selector(kinds=("memory.delete",))),
+    ):
+        for scope in ("user:a", "user:a/s:1", "global"):
+            judged = [event.lsn for event in events if matches(event, selector, bound_scope=scope)]
+            assert judged == mixed.snapshot().select(selector, scope, 5)
+    assert not matches(events[1], Selector(until=at), bound_scope="global")
 
 
 def test_nothing_to_select_by_is_refused(mixed: World) -> None:

@@ -7,7 +7,7 @@ from walnut.model import ids
 from walnut.model.event import Content, Draft, Json
 from walnut.model.results import RevertPlan
 from walnut.ports import Condition
-from walnut.undo.select import NOTE, REVERTED, matches
+from walnut.undo.select import REVERTED, matches
 
 
 def draft(plan: RevertPlan, *, reason: str | None = None) -> Draft:
@@ -28,7 +28,7 @@ def condition(plan: RevertPlan) -> Condition:
     return Condition(
         after=plan.lsn,
         touches=frozenset(_touches(plan)),
-        matches=lambda event: event.kind != NOTE and matches(event, plan.selector, bound_scope=plan.scope),
+        matches=lambda event: matches(event, plan.selector, bound_scope=plan.scope),
         error=lambda _: StalePlan(
             "something relevant changed since the plan was made",
             where="plan",

@@ -8,10 +8,9 @@ from walnut.model.requests import Selector
 from walnut.model.scope import within
 from walnut.views.folds.memories import session_of
 
-#: A note of what a handle was shown: it changes no memory, so there is nothing to undo.
-NOTE = "memory.recalled"
 REVERTED = "memory.reverted"
-_FINAL = frozenset({"memory.erased", "memory.purged", NOTE})
+# A note of what a handle was shown changes no memory, so there is nothing to undo.
+_FINAL = frozenset({"memory.erased", "memory.purged", "memory.recalled"})
 
 
 def check(selector: Selector) -> None:
