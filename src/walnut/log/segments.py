@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from walnut.errors import LogCorruption, NotFound, StoreClosed
-from walnut.log import frame, segment
+from walnut.errors import LogCorruption, NotFound, StoreClosed, WalnutError
+from walnut.log import failures, frame, segment
 from walnut.log.frame import Header
 from walnut.log.segment import SegmentHeader
 from walnut.system import System
@@ -88,7 +88,7 @@ class Segments:
             return known
         with self.lock:
             if self._closed:
-                raise StoreClosed("the log is closed", hint="open the store again")
+                raise self._gone()
             if number not in self._open:
                 generation = self.discovered().get(number)
                 if generation is None:
@@ -99,7 +99,10 @@ class Segments:
     def _open_segment(self, number: int, generation: int) -> Segment:
         file = segment.name(number, generation)
         path = f"{self.folder}/{file}"
-        fd = self._system.open_file(path, write=self._write)
+        try:
+            fd = self._system.open_file(path, write=self._write)
+        except OSError as error:
+            raise failures.storage_error(error, "opening a segment") from None
         try:
             header = self._check_segment(fd, f"log/{file}", number, generation)
         except BaseException:
@@ -130,13 +133,26 @@ class Segments:
         successor = self.get(number + 1).header
         return successor.prev_end, successor.prev_last_lsn
 
+    def _read(self, place: Segment, length: int, offset: int) -> bytes:
+        """Bytes of a segment; StorageFailed when the disk refuses, StoreClosed when another thread closed the log."""
+        try:
+            if not self._closed:
+                return self._system.read_at(place.fd, length, offset)
+        except OSError as error:
+            if not self._closed:
+                raise failures.storage_error(error, "reading the log") from None
+        raise self._gone()
+
+    def _gone(self) -> StoreClosed:
+        return StoreClosed("the log is closed", hint="open the store again")
+
     def raw_frame(self, place: Segment, offset: int) -> Frame | None:
         """The whole and valid frame at `offset`, else None."""
-        head = self._system.read_at(place.fd, frame.HEADER_SIZE, offset)
+        head = self._read(place, frame.HEADER_SIZE, offset)
         header = frame.read_header(head, crc_seed=place.seed, offset=offset)
         if header is None:
             return None
-        body = self._system.read_at(place.fd, header.body_length, offset + frame.HEADER_SIZE)
+        body = self._read(place, header.body_length, offset + frame.HEADER_SIZE)
         if not frame.body_is_whole(header, body, crc_seed=place.seed, offset=offset):
             return None
         return Frame(header, head, body, offset)
@@ -152,10 +168,10 @@ class Segments:
             header = frame.read_header(buffer, crc_seed=place.seed, offset=start, at=at)
             if header is None or len(buffer) < at + header.length:
                 want = max(CHUNK, header.length) if header else CHUNK
-                buffer, base, at = self._system.read_at(place.fd, min(want, end - start), start), start, 0
+                buffer, base, at = self._read(place, min(want, end - start), start), start, 0
                 header = frame.read_header(buffer, crc_seed=place.seed, offset=start)
                 if header is not None and len(buffer) < header.length <= end - start:
-                    buffer = self._system.read_at(place.fd, header.length, start)
+                    buffer = self._read(place, header.length, start)
             body_at = at + frame.HEADER_SIZE
             if header is None:
                 raise self.damage("a frame's header is damaged", place, offset=start, lsn=lsn)
@@ -172,8 +188,10 @@ class Segments:
 
     def damage(
         self, message: str, place: Segment, *, offset: int, lsn: int | None = None, last: int | None = None
-    ) -> LogCorruption:
-        """The error for damage at `offset`."""
+    ) -> WalnutError:
+        """The error for damage at `offset`; StoreClosed when the log was closed meanwhile, since files lie then."""
+        if self._closed:
+            return self._gone()
         return LogCorruption(message, file=place.file, offset=offset, first_lsn=lsn, last_lsn=last)
 
     def not_found(self, lsn: int) -> NotFound:
