@@ -1,0 +1,1 @@
+"""Serve: processes around a Memory; MCP over stdio so far."""
