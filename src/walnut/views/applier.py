@@ -71,18 +71,15 @@ class Applier:
         events = self._log.read(after=stamp.lsn, upto=upto)
         position = stamp.lsn
         for chunk in _chunks(events, self._chunk):
-            if not self._apply_chunk(db, chunk):
-                return self._apply_singly(db, chunk, position)
-            position = chunk[-1].lsn
+            if self._apply_chunk(db, chunk):
+                position = chunk[-1].lsn
+                continue
+            for event in chunk:
+                if not self._apply_chunk(db, (event,)):
+                    return position
+                position = event.lsn
         self.failure = None
         return position
-
-    def _apply_singly(self, db: sqlite3.Connection, chunk: Sequence[Event], position: int) -> int:
-        for event in chunk:
-            if not self._apply_chunk(db, (event,)):
-                return position
-            position = event.lsn
-        raise ViewFailed("events fold one by one, but not together", where=f"LSN {chunk[0].lsn} to {chunk[-1].lsn}")
 
     def _apply_chunk(self, db: sqlite3.Connection, chunk: Sequence[Event]) -> bool:
         db.execute("BEGIN IMMEDIATE")

@@ -20,8 +20,8 @@ from walnut.views.fold import Fold
 
 #: Idle reading connections that are kept.
 _POOL = 8
-#: How long SQLite waits for a lock of its own, in ms.
-_BUSY_MS = 2_000
+#: How long SQLite waits for a lock of its own (seconds). In memory a writer waits for every reader.
+_PATIENCE = 0.5
 _SWAP_PATIENCE = 10.0
 _STAMP = (
     "CREATE TABLE walnut_view (one INTEGER PRIMARY KEY CHECK (one = 1), log_id BLOB, folds TEXT, lsn INTEGER,"
@@ -217,14 +217,18 @@ def file_lock(system: System, path: str, *, shared: bool = False, patience: floa
         while not (held := system.try_lock_file(fd, shared=shared)) and system.monotonic() < deadline:
             system.sleep(pause)
             pause = min(pause * 2, 0.02)
-        yield held
+        try:
+            yield held
+        finally:
+            if held:
+                system.unlock_file(fd)  # closing would leave it with a child forked meanwhile
     finally:
-        system.close_file(fd)  # which lets go of the lock
+        system.close_file(fd)
 
 
 def _connect(address: str) -> sqlite3.Connection:
     db = sqlite3.connect(
-        address, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000, cached_statements=256
+        address, uri=True, isolation_level=None, check_same_thread=False, timeout=_PATIENCE, cached_statements=256
     )
     try:
         db.execute("PRAGMA synchronous = OFF")

@@ -1,0 +1,161 @@
+"""The live file of a view: looked at before it is believed, applied to, read from, and replaced when it is bad (V4)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from walnut.system import System
+from walnut.views.applier import Applier
+from walnut.views.checkpoint import Checkpoints
+from walnut.views.damage import Damaged, is_damage, translated
+from walnut.views.gate import Gate
+from walnut.views.reader import Snapshot
+from walnut.views.store import ViewFile, create, read_stamp
+
+
+class Live:
+    """What of the file this process knows: which one it found good, and whether it has come to doubt it.
+
+    Reading is for any thread; `apply`, `rebuild` and `close_clean` are for who holds the applier's lock.
+    """
+
+    def __init__(self, system: System, file: ViewFile, applier: Applier, checkpoints: Checkpoints | None) -> None:
+        self.file, self.place = file, file.place
+        self.gate = Gate(system) if file.path is None else None
+        self._applier, self._checkpoints = applier, checkpoints
+        self._good: object = None  # the identity of the file whose stamp was found good
+        self._doubted = False
+        self._applied_to: object = None
+        self._closed = False
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def peek(self) -> Snapshot:
+        """What is applied now; Damaged when the file was not found good, or there is none."""
+        ticket = self.gate.start_reading() if self.gate else 0
+        try:
+            identity, db, lsn = self._begin()
+        except BaseException:
+            self._leave(ticket)
+            raise
+        return Snapshot(db, lsn, done=lambda error: self._done(ticket, identity, db, error))
+
+    def _begin(self) -> tuple[object, sqlite3.Connection, int]:
+        self._check_good(self.file.identity())
+        with self._connection(keep=False) as (identity, db):
+            self._check_good(identity)
+            db.execute("BEGIN")
+            return identity, db, read_stamp(db).lsn
+
+    def _check_good(self, identity: object) -> None:
+        if self._doubted or self._good is None or identity != self._good:
+            raise Damaged("not looked at yet")
+
+    def _done(self, ticket: int, identity: object, db: sqlite3.Connection, error: BaseException | None) -> None:
+        try:
+            if isinstance(error, sqlite3.DatabaseError):
+                db.close()
+                self._doubted = self._doubted or is_damage(error)
+                return
+            db.execute("ROLLBACK")
+            if self._closed:
+                db.close()
+            else:
+                self.file.release(identity, db)
+        finally:
+            self._leave(ticket)
+
+    def _leave(self, ticket: int) -> None:
+        if self.gate:
+            self.gate.stop_reading(ticket)
+
+    @contextmanager
+    def _connection(self, *, keep: bool = True) -> Iterator[tuple[object, sqlite3.Connection]]:
+        """A connection, closed when the block fails; given back when it does not and `keep` says so."""
+        with translated(self.place):
+            identity, db = self.file.acquire()
+            try:
+                yield identity, db
+            except BaseException as error:
+                db.close()
+                self._doubted = self._doubted or (identity == self._good and is_damage(error))
+                raise
+            if keep:
+                self.file.release(identity, db)
+
+    def applied(self) -> int:
+        """The LSN that is applied, 0 when there is no good file."""
+        try:
+            with self.peek() as snapshot:
+                return snapshot.lsn
+        except Damaged:
+            return 0
+
+    def adopt(self) -> bool:
+        """Whether the file is a good one; looks at its stamp when it is not the one that was looked at."""
+        if self._doubted:
+            return False
+        now = self.file.identity()
+        if now is None or now == self._good:
+            return now is not None
+        try:
+            with self._connection() as (identity, db):
+                self._applier.check(read_stamp(db))
+                self._good = identity
+        except Damaged:
+            return False
+        return True
+
+    def doubt(self) -> None:
+        """Have the file built anew, unless it is not the one that was found good."""
+        if self._good is not None and self.file.identity() == self._good:
+            self._doubted = True
+
+    # -- applying ----------------------------------------------------------------------------------------------
+
+    def apply(self, target: int) -> int:
+        """Apply up to `target`, to a new file if this one is not good; returns the position."""
+        if not self.adopt():
+            self._build(target)
+        with self._connection() as (identity, db):
+            applied = self._applier.apply(db, target)
+            self._applied_to = identity
+        return applied
+
+    def _build(self, target: int) -> None:
+        """A new file from the newest good checkpoint, or from nothing, and the log."""
+        with translated(self.place), self.file.fresh() as db:
+            if self._checkpoints is None or not self._checkpoints.restore(db, self._applier):
+                create(db, self._applier.folds, self._applier.new_stamp())
+            self._applier.apply(db, target)
+        self._good, self._doubted = self.file.identity(), False
+
+    def rebuild(self, target: int) -> int:
+        """A new file from the log alone; returns its position."""
+        with translated(self.place), self.file.fresh() as db:
+            create(db, self._applier.folds, self._applier.new_stamp())
+            applied = self._applier.apply(db, target)
+        self._good, self._doubted = self.file.identity(), False
+        self._applied_to = self._good
+        return applied
+
+    # -- the end -----------------------------------------------------------------------------------------------
+
+    def needs_care(self) -> bool:
+        """Whether this process applied to the file at the path, so that it may not be on disk."""
+        return self.file.path is not None and self._applied_to is not None and not self._doubted
+
+    def close_clean(self) -> None:
+        """Bring the file to disk and mark it, if this process applied to it."""
+        self.file.close()
+        with self._connection(keep=False) as (identity, db):
+            if identity == self._applied_to == self._good:
+                self._applier.close_clean(db)
+            db.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._closed = True
+        self.file.close()
