@@ -1,5 +1,6 @@
-"""A process that is killed at the n-th touch of the disk: `python -m tests.crash.dier folder what number half report`.
+"""A process that is killed at the n-th touch of the disk: `python -m tests.crash.dier folder what touch half report`.
 
+`touch` is a number, or a name and a number (`write-1`: the first write).
 `what` is what it does from the moment that touches are counted: `append`, `roll`, `open` (with an append) or
 `close`. It reports each ack, and at its end how many touches there were.
 """
@@ -14,16 +15,17 @@ from tests.crash.stores import Ack, acks, single, small_segments
 from walnut.log.file_log import FileLog
 
 
-def main(folder: str, what: str, number: int, *, half: bool, report: int) -> None:
+def main(folder: str, what: str, touch: str, *, half: bool, report: int) -> None:
     def tell(found: list[Ack]) -> None:
         lines = [f"{ack.lsn} {ack.event_id} {ack.tag}\n" for ack in found]
         os.write(report, "".join(lines).encode())
 
     def append(name: str, size: int) -> None:
-        batch = single(f"{what}-{number}-{half}-{name}.0.1", size, key=f"key {what} {number} {half} {name}")
+        batch = single(f"{what}-{touch}-{half}-{name}.0.1", size, key=f"key {what} {touch} {half} {name}")
         tell(acks(batch, log.append(batch)))
 
-    system = DiesAt(number, half=half)
+    name, _, number = touch.rpartition("-")
+    system = DiesAt(int(number), half=half, name=name)
     if what == "open":
         system.arm()
     log = FileLog.open(system, folder, busy_timeout=20)
@@ -41,5 +43,5 @@ def main(folder: str, what: str, number: int, *, half: bool, report: int) -> Non
 
 if __name__ == "__main__":
     with small_segments():
-        main(sys.argv[1], sys.argv[2], int(sys.argv[3]), half=sys.argv[4] == "half", report=int(sys.argv[5]))
+        main(sys.argv[1], sys.argv[2], sys.argv[3], half=sys.argv[4] == "half", report=int(sys.argv[5]))
     os._exit(0)

@@ -90,10 +90,11 @@ class Touches(System):
 
 
 class DiesAt(Touches):
-    """Kills its process at the n-th touch from `arm` on, before it or half-way through it."""
+    """Kills its process at the n-th touch (named so) from `arm` on, before it or half-way through it."""
 
-    def __init__(self, number: int, *, half: bool) -> None:
+    def __init__(self, number: int, *, half: bool, name: str = "") -> None:
         self._number = number
+        self._name = name
         self._half = half
         self._armed = False
         self.count = 0
@@ -102,7 +103,7 @@ class DiesAt(Touches):
         self._armed = True
 
     def at(self, name: str, half: Callable[[], None]) -> None:
-        if not self._armed:
+        if not self._armed or not name.startswith(self._name):
             return
         self.count += 1
         if self.count == self._number:
