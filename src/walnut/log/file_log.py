@@ -6,8 +6,10 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Self
 
+import msgspec
+
 from walnut.errors import InvalidArgument, NotAStore, StoreClosed, UnsupportedFileSystem, WalnutError
-from walnut.log import failures, frame
+from walnut.log import failures, frame, keys
 from walnut.log.admission import Overlay, Precheck, admit, precheck
 from walnut.log.catalog import Catalog
 from walnut.log.committer import Committer, Pending
@@ -196,6 +198,22 @@ class FileLog:
         """Make everything up to `lsn` durable; returns the durable LSN."""
         self._refuse_closed()
         return self._durable.sync(lsn).lsn
+
+    def adopt_secret(self, secret: bytes) -> bool:
+        """Take another log's secret, so that its hashes hold here: only while this one is empty and ours alone."""
+        self._refuse_closed()
+        with self._writer.lock:
+            if self._writer.begin().lsn or not self._opened.alone():
+                return False
+            identity = msgspec.structs.replace(self._opened.identity, secret=secret)
+            try:
+                keys.create_keys(self._system, self.folder, identity)
+                self._system.sync_directory(self.folder)
+            except OSError as error:
+                raise failures.storage_error(error, "adopting a secret") from None
+            self._opened.identity = identity
+            self.secret = secret
+        return True
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
