@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from os import PathLike, fspath
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -17,7 +17,9 @@ from walnut.model.requests import Binding, Durability
 from walnut.policy import limits
 from walnut.ports import Log
 from walnut.system import System
-from walnut.views.runner import Views
+
+if TYPE_CHECKING:
+    from walnut.views.runner import Views
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +32,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_every: int
 
 
-#: Makes the log and the views of one kind of store.
-Backend: TypeAlias = Callable[[System, Wish], tuple[Log, Views]]
+#: Opens the log of one kind of store, and says how its views are opened.
+Backend: TypeAlias = "Callable[[System, Wish], tuple[Log, Callable[[], Views]]]"
 
 
 def handle(
@@ -58,8 +60,8 @@ def handle(
         checkpoint_every=limits.whole(checkpoint_every, where="checkpoint_every"),
     )
     machine = system or System()
-    log, views = backend(machine, wish)
-    store = Store(str(url), log=log, views=views, system=machine)
+    log, open_views = backend(machine, wish)
+    store = Store(str(url), log=log, open_views=open_views, system=machine)
     return Handle(store, binding, durability=level, owner=True)
 
 
@@ -84,16 +86,16 @@ def _backend(url: str | PathLike[str]) -> tuple[Backend, str]:
     return backend, address
 
 
-def _memory(system: System, wish: Wish) -> tuple[Log, Views]:
+def _memory(system: System, wish: Wish) -> tuple[Log, Callable[[], Views]]:
     if wish.address:
         raise InvalidArgument("a store in memory has no name", where="url", hint='"memory://"')
     from walnut.log.memory_log import MemoryLog
 
     log = MemoryLog(system)
-    return log, Views.open(log, system, folder=None, checkpoint_every=0)
+    return log, lambda: _views(log, system, folder=None, checkpoint_every=0)
 
 
-def _folder(system: System, wish: Wish) -> tuple[Log, Views]:
+def _folder(system: System, wish: Wish) -> tuple[Log, Callable[[], Views]]:
     from walnut.log.file_log import FileLog
 
     log = FileLog.open(
@@ -103,12 +105,13 @@ def _folder(system: System, wish: Wish) -> tuple[Log, Views]:
         network_file_system=wish.network_file_system,
         busy_timeout=wish.busy_timeout,
     )
-    try:
-        views = Views.open(log, system, folder=wish.address, checkpoint_every=wish.checkpoint_every)
-    except BaseException:
-        log.close()
-        raise
-    return log, views
+    return log, lambda: _views(log, system, folder=wish.address, checkpoint_every=wish.checkpoint_every)
+
+
+def _views(log: Log, system: System, *, folder: str | None, checkpoint_every: int) -> Views:
+    from walnut.views.runner import Views
+
+    return Views.open(log, system, folder=folder, checkpoint_every=checkpoint_every)
 
 
 #: Schemes and what opens them; a path without a scheme is a folder.

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
 
@@ -171,8 +172,12 @@ class System:
         return sorted(os.listdir(path))
 
     def make_folder(self, path: str) -> None:
-        """Make a folder with mode 0700, and its parents; fine when it exists."""
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        """Make a folder and the parents it lacks, all with mode 0700; fine when it exists."""
+        parent = os.path.dirname(path)
+        if parent and not os.path.isdir(parent):
+            self.make_folder(parent)
+        with suppress(FileExistsError):
+            os.mkdir(path, mode=0o700)
 
     def absolute(self, path: str) -> str:
         """The real absolute path."""

@@ -146,3 +146,13 @@ def test_verify_is_offline_and_read_only(tmp_path: Path) -> None:
     for wrong in ("", "a\0b", b"x"):
         with pytest.raises(walnut.InvalidArgument):
             walnut.verify(wrong)  # type: ignore[arg-type]
+
+
+def test_only_the_owner_may_read_a_store(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "store"
+    with walnut.open(folder) as memory:
+        memory.remember("mine")
+        assert memory.recall("mine")
+    assert [path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))] == [0] * len(
+        [folder, *folder.rglob("*")]
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from walnut.engine.notes import Note, NoteDesk
 from walnut.errors import InvalidArgument, ScopeError, StoreClosed
 from walnut.model import scope as scopes
@@ -10,21 +13,37 @@ from walnut.model.requests import Binding, Durability
 from walnut.policy import limits
 from walnut.ports import Batch, Log
 from walnut.system import System
-from walnut.views.runner import Views
+
+if TYPE_CHECKING:
+    from walnut.views.runner import Views
 
 
 class Store:
-    """What all handles of one `open` share: the log, its views, the notes. Owns them: `close` closes them."""
+    """What all handles of one `open` share: the log, its views, the notes. Owns them: `close` closes them.
 
-    def __init__(self, url: str, *, log: Log, views: Views, system: System) -> None:
+    The views are opened at the first read: whoever only writes never loads them.
+    """
+
+    def __init__(self, url: str, *, log: Log, open_views: Callable[[], Views], system: System) -> None:
         self.url = url
         self.log = log
-        self.views = views
+        self._open_views = open_views
+        self._views: Views | None = None
         self.system = system
         self.desk = NoteDesk(system, self._write_note)
         self.closed = False
         self._process = system.process_id()
         self._closing = system.lock()
+
+    @property
+    def views(self) -> Views:
+        """The views; StoreClosed once closed."""
+        if self._views is None:
+            with self._closing:
+                self.check_open()
+                if self._views is None:
+                    self._views = self._open_views()
+        return self._views
 
     def check_open(self) -> None:
         """Raise StoreClosed when the store is closed, or was opened by the process this one was forked from."""
@@ -43,7 +62,8 @@ class Store:
                 if mine:
                     self.desk.close()
                     self.closed = True
-                    self.views.close()
+                    if self._views is not None:
+                        self._views.close()
             finally:
                 self.closed = True
                 self.log.close()

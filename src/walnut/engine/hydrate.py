@@ -6,6 +6,7 @@ A view may miss, it never lies (V4): a choice that the log does not bear out is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,8 +19,10 @@ from walnut.model.results import MemoryRecord
 from walnut.model.scope import within
 from walnut.model.times import from_ns
 from walnut.views import visibility
-from walnut.views.reader import Snapshot
 from walnut.views.visibility import Moment
+
+if TYPE_CHECKING:
+    from walnut.views.reader import Snapshot
 
 
 class Found(msgspec.Struct, frozen=True):

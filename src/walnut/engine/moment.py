@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import msgspec
 
 from walnut.engine.handle import Handle
 from walnut.errors import ViewFailed, ViewLag
-from walnut.views.reader import Snapshot
 from walnut.views.visibility import Moment
+
+if TYPE_CHECKING:
+    from walnut.views.reader import Snapshot  # noqa: TC004 - a View is never decoded, so nothing evaluates it
 
 #: Seconds to wait for an LSN that another process acknowledged.
 PATIENCE = 10.0
@@ -72,6 +73,8 @@ def mended(read: Callable[_P, _T]) -> Callable[_P, _T]:
 
     @wraps(read)
     def reading(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        import sqlite3  # the views and what they need are loaded at the first read, not when a store is opened
+
         try:
             return read(*args, **kwargs)
         except (ViewFailed, sqlite3.DatabaseError) as error:

@@ -59,6 +59,8 @@ class Catalog:
             return live
 
     def _grow(self, target: SegmentIndex, end: int) -> None:
+        if target.covered.end >= end:
+            return  # another thread has come this far since
         place = self._segments.get(target.segment)
         covered = target.covered
         lsn = covered.lsn + 1 if covered.lsn else place.header.first_lsn
