@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,3 +139,8 @@ def wait_until(condition: Callable[[], bool], *, limit: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.001)
+
+
+def say(text: str) -> None:
+    """Into the output of the test, shown when it fails: seeds above all."""
+    sys.stdout.write(f"{text}\n")

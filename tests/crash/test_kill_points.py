@@ -27,8 +27,8 @@ def die(folder: str, what: str, number: int, *, half: bool) -> tuple[list[Ack], 
         with open(read, encoding="ascii") as report:
             lines = report.read().splitlines()
     assert process.returncode in (0, -9), process.returncode
-    found = [Ack(int(lsn), event_id, tag) for lsn, event_id, tag in map(str.split, [x for x in lines if "done" not in x])]
-    return found, process.returncode == 0
+    words = [line.split() for line in lines if "done" not in line]
+    return [Ack(int(lsn), event_id, tag) for lsn, event_id, tag in words], process.returncode == 0
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["before", "half"])

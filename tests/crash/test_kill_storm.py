@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.stores import Ack, acks, judge, small_segments, wait_until
+from tests.crash.stores import Ack, acks, judge, say, small_segments, wait_until
 from tests.crash.worker import operation
 from walnut.log.file_log import FileLog
 from walnut.system import System
@@ -82,10 +82,10 @@ def test_L1_L2_L3_L9_L11_nothing_acknowledged_is_lost_or_doubled_when_all_writer
     with small_segments():
         for number in range(rounds(50)):
             seed = random.SystemRandom().getrandbits(32)
-            print(f"round {number}, seed {seed}")
+            say(f"round {number}, seed {seed}")
             acknowledged += storm(folder, reports, number, seed)
             with FileLog.open(System(), str(folder)) as log:
                 events = judge(log, acknowledged)
                 send_again(log, number, seed, acknowledged)
                 judge(log, acknowledged)
-            print(f"{len(acknowledged)} acknowledged, {len(events)} events, {log.folder}")
+            say(f"{len(acknowledged)} acknowledged, {len(events)} events, {log.folder}")

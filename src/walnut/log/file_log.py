@@ -321,9 +321,9 @@ class FileLog:
                 mark = self._durable.state()
                 if opened.alone() and mark.same_end(state):
                     opened.mark_clean(mark)
-        except WalnutError:
-            return  # someone else is stuck or the log is poisoned: the next opening recovers
-        opened.shared.flush_mark()
+            opened.shared.flush_mark()
+        except (WalnutError, OSError):
+            return  # someone else is stuck, the log is poisoned or the disk fails: the next opening recovers
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ import google_crc32c
 import msgspec
 
 from walnut.errors import LogBusy, StoreClosed
+from walnut.log import failures
 from walnut.system import MappedFile, System
 
 SIZE = 4096
@@ -228,9 +229,11 @@ class FileLock:
         try:
             if not self._system.try_lock_file(self._fd):
                 self._wait(lambda: self._system.try_lock_file(self._fd))
-        except BaseException:
+        except BaseException as error:
             self._system.unlock_file(self._fd)
             self.thread.release()
+            if isinstance(error, OSError):
+                raise failures.storage_error(error, "taking a lock") from None
             raise
         if self.shared is not None:
             self.shared.set_holder(self._name, self._process)

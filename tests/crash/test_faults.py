@@ -1,0 +1,357 @@
+"""Disks that fail, fill up and lie, and clocks that step back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.crash.faults import Failing, SettableClock
+from tests.crash.stores import Ack, acks, fill, judge, reopened, single, small_segments, wait_until
+from walnut.errors import DurabilityUnknown, LogCorruption, StorageFailed, StorageFull, StoreClosed, WalnutError
+from walnut.log.file_log import FileLog
+from walnut.log.verify import verify_folder
+from walnut.system import System
+
+
+def close(log: FileLog) -> None:
+    """Close a log that may be poisoned."""
+    with contextlib.suppress(DurabilityUnknown):
+        log.close()
+
+
+def test_L7_a_failed_sync_is_final_for_every_caller_in_every_process(tmp_path: Path) -> None:
+    folder, system = str(tmp_path), Failing()
+    log, other = FileLog.open(system, folder), FileLog.open(System(), folder)  # two handles are like two processes
+    known = fill(log, 5) + fill(other, 5, prefix="other")
+    system.refuse = {"datasync": errno.EIO}
+    with pytest.raises(DurabilityUnknown):
+        log.append(single("lost.0.1"))
+    system.refuse = {}
+    for handle in (log, other):
+        with pytest.raises(DurabilityUnknown):
+            handle.append(single("late.0.1"))
+        with pytest.raises(DurabilityUnknown):
+            handle.append(single("late-process.0.1", durability="process"))
+        with pytest.raises(DurabilityUnknown):
+            handle.sync()
+        assert [event.lsn for event in handle.read()] == list(range(1, 11))  # what was durable can still be read
+    fresh = FileLog.open(System(), folder)  # while the poisoned ones are still open
+    judge(fresh, known)
+    known += fill(fresh, 3, prefix="fresh")
+    with pytest.raises(DurabilityUnknown):
+        other.append(single("later.0.1"))
+    close(log)
+    close(other)
+    fresh.close()
+    reopened(folder, known)
+
+
+def test_L7_all_waiting_callers_hear_of_the_failed_sync(tmp_path: Path) -> None:
+    class Stuck(Failing):
+        """Lets a sync fail only when everybody waits for it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.go = threading.Event()
+
+        def datasync(self, fd: int) -> None:
+            if "datasync" in self.refuse:
+                self.go.wait(60)
+            super().datasync(fd)
+
+    system = Stuck()
+    log = FileLog.open(system, str(tmp_path))
+    known = fill(log, 3)
+    system.refuse = {"datasync": errno.EIO}
+    errors: list[BaseException] = []
+
+    def append(number: int) -> None:
+        try:
+            log.append(single(f"waiting-{number}.0.1"))
+        except DurabilityUnknown as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=append, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(log._committer._queue) == 7)
+    system.go.set()
+    for thread in threads:
+        thread.join(60)
+    assert len(errors) == 8
+    close(log)
+    reopened(str(tmp_path), known)
+
+
+def test_L6_recovery_writes_the_unsynced_range_again_before_it_syncs_it(tmp_path: Path) -> None:
+    folder, system = str(tmp_path), Failing()
+    log = FileLog.open(system, folder)
+    known = fill(log, 3)
+    system.refuse = {"datasync": errno.EIO}
+    with pytest.raises(DurabilityUnknown):
+        log.append(single("unsynced.0.1"))
+    recovering = Failing()
+    with FileLog.open(recovering, folder) as fresh:
+        first_write = recovering.touched.index("write")
+        assert recovering.touched.index("datasync") > first_write
+        judge(fresh, known)
+    close(log)
+
+
+def test_L6_a_process_that_joins_writes_what_others_left_unsynced_again_before_its_first_sync(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    with FileLog.open(System(), folder) as log:
+        fill(log, 2)
+        log.append(single("unsynced.0.1", durability="process"))
+        system = Failing()
+        with FileLog.open(system, folder) as joined:
+            joined.get(1)  # opening the file to read must not count
+            system.touched.clear()
+            assert joined.sync() == 3
+            assert "write" in system.touched
+            assert system.touched.index("write") < system.touched.index("datasync")
+
+
+def test_L1_the_disk_is_asked_before_the_ack_and_the_predecessor_before_a_new_segment(tmp_path: Path) -> None:
+    system = Failing()
+    with small_segments(), FileLog.open(system, str(tmp_path)) as log:
+        for number, size in enumerate([100, 100, 200_000, 100]):
+            system.touched.clear()
+            (got,) = log.append(single(f"event-{number}.0.1", size))
+            assert log.durable_lsn() == got.lsn
+            assert "write" in system.touched
+            assert "datasync" in system.touched[system.touched.index("write") :]
+        system.touched.clear()
+        log.append(single("process.0.1", 100, durability="process"))
+        assert "datasync" not in system.touched
+        assert log.durable_lsn() == 4
+        log.append(single("roll.0.1", 600_000, durability="process"))
+        rename = next(n for n, touch in enumerate(system.touched) if touch.startswith("rename seg-"))
+        assert "datasync" in system.touched[:rename]
+        assert "sync" in system.touched[:rename]
+        assert "sync_directory" in system.touched[rename:]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+@pytest.mark.parametrize("touch", ["write", "open seg-", "sync", "rename", "half write"])
+def test_L8_a_disk_that_refuses_a_write_or_a_new_segment_is_a_clear_refusal(
+    tmp_path: Path, touch: str, number: int
+) -> None:
+    folder, system = str(tmp_path), Failing()
+    expected = StorageFailed if number == errno.EIO else StorageFull
+    with small_segments():
+        log = FileLog.open(system, folder)
+        known = fill(log, 3)
+        system.half_written = touch.startswith("half")
+        for attempt in range(3):
+            roll = touch not in {"write", "half write"} or attempt == 1
+            system.refuse = {touch.removeprefix("half "): number}
+            with pytest.raises((expected, DurabilityUnknown) if touch == "sync" else expected):
+                log.append(single(f"refused-{attempt}.0.1", 300_000 if roll else 100))
+            system.refuse = {}
+            if touch == "sync" and _poisoned(log):
+                close(log)
+                log = FileLog.open(system, folder)
+            judge(log, known)
+            known += fill(log, 2, prefix=f"after-{attempt}")
+        log.close()
+        reopened(folder, known)
+
+
+def _poisoned(log: FileLog) -> bool:
+    try:
+        log.sync()
+    except DurabilityUnknown:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_L8_a_disk_that_refuses_while_opening_is_a_clear_refusal_and_leaks_nothing(tmp_path: Path, number: int) -> None:
+    folder = str(tmp_path / "store")
+    with FileLog.open(System(), folder) as log:
+        known = fill(log, 3)
+    open_files = _open_files()
+
+    class Once(Failing):
+        """Refuses the n-th touch."""
+
+        left = 0
+
+        def at(self, name: str, half: Callable[[], None]) -> None:
+            self.left -= 1
+            if not self.left:
+                raise OSError(number, "refused")
+
+    for left in range(1, 80):
+        system = Once()
+        system.left = left
+        try:
+            log = FileLog.open(system, folder)
+        except WalnutError:
+            continue
+        close(log)
+        if system.left > 0:
+            break
+    else:
+        raise AssertionError("it never opened")
+    assert _open_files() <= open_files
+    reopened(folder, known)
+
+
+def _open_files() -> int:
+    """How many files this process has open (0 where that can't be told)."""
+    place = Path("/proc/self/fd")
+    return len(list(place.iterdir())) if place.exists() else 0
+
+
+def test_a_disk_that_refuses_a_read_is_no_corruption(tmp_path: Path) -> None:
+    class Unreadable(System):
+        broken = False
+
+        def read_at(self, fd: int, length: int, offset: int) -> bytes:
+            if self.broken:
+                raise OSError(errno.EIO, "refused")
+            return super().read_at(fd, length, offset)
+
+    system = Unreadable()
+    with FileLog.open(system, str(tmp_path)) as log:
+        fill(log, 3)
+        system.broken = True
+        with pytest.raises(StorageFailed):
+            log.get(1)
+        with pytest.raises(StorageFailed):
+            list(log.read())
+        system.broken = False
+        assert len(list(log.read())) == 3
+
+
+def test_times_never_step_back_and_the_raw_clock_is_kept(tmp_path: Path) -> None:
+    start = 1_800_000_000_000_000_000
+    clock = SettableClock(start)
+    folder = str(tmp_path)
+    with small_segments():
+        log = FileLog.open(clock, folder)
+        fill(log, 2)
+        clock.time = start - 10**9
+        fill(log, 2, prefix="back")
+        log.append(single("process.0.1", durability="process"))
+        log.append(single("roll.0.1", 200_000))
+        log.close()
+        for name in ("log/mark", ""):  # also when only the segments can tell
+            if name:
+                (tmp_path / name).unlink()
+            with FileLog.open(clock, folder) as log:
+                fill(log, 1, prefix=f"again {name}")
+                events = list(log.read())
+                assert [event.recorded_at for event in events] == [start] * len(events)
+                assert [event.clock_raw for event in events] == [None] * 2 + [start - 10**9] * (len(events) - 2)
+
+
+def test_times_never_step_back_over_a_segment_that_is_still_empty(tmp_path: Path) -> None:
+    start = 1_800_000_000_000_000_000
+    clock, folder = SettableClock(start), str(tmp_path)
+    with small_segments():
+        with FileLog.open(clock, folder) as log:
+            fill(log, 2)
+            with log._writer.lock:
+                log._writer.roll(log._writer.begin())
+        (tmp_path / "log" / "mark").unlink()
+        clock.time = start - 10**9
+        with FileLog.open(clock, folder) as log:
+            fill(log, 1, prefix="back")
+            assert [event.recorded_at for event in log.read()] == [start] * 3
+
+
+def test_L5_a_stale_mark_is_only_a_lower_bound(tmp_path: Path) -> None:
+    folder, mark = str(tmp_path / "store"), tmp_path / "store" / "log" / "mark"
+    known: list[Ack] = []
+    with FileLog.open(System(), folder) as log:
+        known += fill(log, 3)
+    stale = mark.read_bytes()
+    with FileLog.open(System(), folder) as log:
+        known += fill(log, 3, prefix="more")
+    mark.write_bytes(stale)
+    reopened(folder, known)
+    shutil.copytree(folder, tmp_path / "short")
+    (tmp_path / "short" / "log" / "mark").unlink()
+    reopened(str(tmp_path / "short"), known)
+
+
+def test_a_copy_of_a_live_store_is_whole_or_refused(tmp_path: Path) -> None:
+    """`cp` may catch the mark ahead of the log: then it says so. What was acknowledged before is never missing."""
+    folder = str(tmp_path / "store")
+    done = threading.Event()
+    with small_segments(), FileLog.open(System(), folder) as log:
+        known = fill(log, 20)
+
+        def write() -> None:
+            number = 0
+            while not done.is_set():
+                log.append(single(f"live-{number}.0.1", 3000))
+                number += 1
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            for number in range(5):
+                copy = tmp_path / f"copy-{number}"
+                before = log.durable_lsn()
+                wait_until(lambda before=before: log.durable_lsn() > before + 5)  # type: ignore[misc]
+                shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*.tmp", "spare"))
+                try:
+                    with FileLog.open(System(), str(copy)) as copied:
+                        judge(copied, known)
+                        assert copied.durable_lsn() >= before
+                except LogCorruption:
+                    assert not verify_folder(System(), str(copy)).ok
+        finally:
+            done.set()
+            thread.join()
+
+
+def test_closing_beside_readers_writers_and_syncs_is_clean(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    known: list[Ack] = []
+    strange: list[BaseException] = []
+    for number in range(10):
+        log = FileLog.open(System(), folder)
+        ready = threading.Barrier(5)
+
+        def work(what: int, log: FileLog = log, ready: threading.Barrier = ready, number: int = number) -> None:
+            ready.wait()
+            count = 0
+            try:
+                while True:
+                    count += 1
+                    if what == 0:
+                        list(log.read())
+                    elif what == 1:
+                        log.sync()
+                    else:
+                        batch = single(f"r{number}-{what}-{count}.0.1")
+                        known.extend(acks(batch, log.append(batch)))
+            except StoreClosed:
+                return
+            except BaseException as error:
+                strange.append(error)
+                raise
+
+        threads = [threading.Thread(target=work, args=(what,)) for what in range(4)]
+        for thread in threads:
+            thread.start()
+        ready.wait()
+        end = len(known) + 10
+        wait_until(lambda end=end: len(known) >= end)  # type: ignore[misc]
+        log.close()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+    assert not strange
+    reopened(folder, known)
