@@ -1,0 +1,145 @@
+"""Programs for the tests of forks, interrupts and stopped processes: `python -m tests.crash.forker what folder`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from tests.crash.faults import DiesAt
+from tests.crash.stores import fill, single, small_segments, wait_until
+from walnut.errors import StoreClosed
+from walnut.log.file_log import FileLog
+from walnut.system import System
+
+
+def forks(folder: str) -> None:
+    """Fork again and again while threads append and read; the children must end by themselves."""
+    log = FileLog.open(System(), folder)
+    go_on = threading.Event()
+    written = [0, 0, 0]
+
+    def append(name: int) -> None:
+        while not go_on.is_set():
+            log.append(single(f"t{name}-{written[name]}.0.1", 300))
+            written[name] += 1
+
+    def read() -> None:
+        while not go_on.is_set():
+            list(log.read())
+            for number in range(1, 4):
+                FileLog.open(System(), f"{folder}-{number}").close()  # files are opened and closed all the time
+
+    threads = [threading.Thread(target=append, args=(name,)) for name in range(3)] + [threading.Thread(target=read)]
+    for thread in threads:
+        thread.start()
+    for number in range(20):
+        goal = sum(written) + 5
+        wait_until(lambda goal=goal: sum(written) >= goal)  # type: ignore[misc]
+        child = os.fork()
+        if not child:
+            os._exit(in_child(log, folder, number))
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    log.close()
+    sys.stdout.write(f"{sum(written)}\n")
+
+
+def in_child(log: FileLog, folder: str, number: int) -> int:
+    """What a forked child finds: 0 when all is as promised."""
+    signal.alarm(60)
+    try:
+        log.append(single("child.0.1"))
+    except StoreClosed:
+        pass
+    else:
+        return 1
+    try:
+        log.get(1)
+    except StoreClosed:
+        log.close()
+    else:
+        return 2
+    if number % 5 == 0:
+        with FileLog.open(System(), folder) as own:
+            own.append(single(f"child-{number}.0.1"))
+    return 0
+
+
+def leaves_child(folder: str) -> None:
+    """Fork a child that lives on, say so, and wait to be killed."""
+    log = FileLog.open(System(), folder)
+    fill(log, 5)
+    child = os.fork()
+    if not child:
+        signal.pause()
+        os._exit(0)
+    sys.stdout.write(f"{child}\n")
+    sys.stdout.flush()
+    signal.pause()
+
+
+class StopsAt(DiesAt):
+    """Stops its process instead of killing it."""
+
+    def at(self, name: str, half: object) -> None:
+        if self._armed and name.startswith(self._name):
+            self._armed = False
+            sys.stdout.write("stopped\n")
+            sys.stdout.flush()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def stops(folder: str, where: str) -> None:
+    """Append, stop at a touch of the next append, and finish it when continued."""
+    system = StopsAt(1, half=False, name=where)
+    with FileLog.open(system, folder) as log:
+        fill(log, 3, prefix="stops")
+        system.arm()
+        log.append(single("stopped.0.1"))
+    sys.stdout.write("ended\n")
+
+
+def interrupted(folder: str) -> None:
+    """Append while interrupts rain down; every third append is asked for by two threads."""
+    log = FileLog.open(System(), folder)
+    done = threading.Event()
+    main = threading.get_ident()
+
+    def rain() -> None:
+        while not done.wait(0.001):
+            signal.pthread_kill(main, signal.SIGINT)
+
+    counted = {"written": 0, "interrupted": 0}
+    threading.Thread(target=rain, daemon=True).start()
+    while counted["interrupted"] < 300:
+        try:
+            log.append(single(f"i{counted['interrupted']}-{counted['written']}.0.1", 300))
+            counted["written"] += 1
+        except KeyboardInterrupt:
+            try:
+                counted["interrupted"] += 1
+            except KeyboardInterrupt:
+                continue
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    done.set()
+    log.append(single("last.0.1"))
+    log.close()
+    sys.stdout.write(f"{counted['written']}\n")
+
+
+PROGRAMS: dict[str, Callable[..., None]] = {
+    "forks": forks,
+    "leaves_child": leaves_child,
+    "stops": stops,
+    "interrupted": interrupted,
+}
+
+if __name__ == "__main__":
+    with small_segments():
+        PROGRAMS[sys.argv[1]](*sys.argv[2:])
