@@ -38,12 +38,20 @@ log = FileLog.open(System(), folder)
 class Stumbles:
     '''A fold that does something to its own process in the middle of a transaction.'''
     name, version, schema = "stumbles", 1, ()
-    def __init__(self, at, signal_number):
-        self.at, self.signal_number = at, signal_number
+    def __init__(self, at, signal_number, statement=""):
+        self.at, self.signal_number, self.statement = at, signal_number, statement
     def apply(self, db, events):
         if any(event.lsn == self.at for event in events):
-            print("now", flush=True)
-            os.kill(os.getpid(), self.signal_number)
+            if self.statement:
+                db.set_trace_callback(self.before)
+            else:
+                self.stumble()
+    def before(self, sql):
+        if sql.startswith(self.statement):
+            self.stumble()
+    def stumble(self):
+        print("now", flush=True)
+        os.kill(os.getpid(), self.signal_number)
     def digest(self, db):
         return "none"
 """
@@ -91,20 +99,21 @@ def finish(process: subprocess.Popen[str]) -> None:
             process.kill()
 
 
-def stumbling(at: int, signal_name: str) -> str:
+def stumbling(at: int, signal_name: str, statement: str = "") -> str:
     return f"""
-    fold = Stumbles({at}, signal.{signal_name})
+    fold = Stumbles({at}, signal.{signal_name}, {statement!r})
     views = Views(log, System(), folder=folder, folds=(MemoriesFold(), fold), chunk=10)
     views.catch_up()
     """
 
 
-def test_V2_a_process_killed_between_rows_and_position_leaves_neither(tmp_path: Path, log: Log) -> None:
+@pytest.mark.parametrize("statement", ["", "UPDATE walnut_view SET lsn", "COMMIT"])
+def test_V2_a_process_killed_between_rows_and_position_leaves_neither(tmp_path: Path, log: Log, statement: str) -> None:
     first = views(log, tmp_path)
     append(log, *(write(number) for number in range(10)))
     first.catch_up()
     append(log, *(write(number) for number in range(25)))
-    process = start(stumbling(23, "SIGKILL"), tmp_path)
+    process = start(stumbling(23, "SIGKILL", statement), tmp_path)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "now\n"
