@@ -106,31 +106,31 @@ def stops(folder: str, where: str) -> None:
 
 
 def interrupted(folder: str) -> None:
-    """Append while interrupts rain down; every third append is asked for by two threads."""
+    """Append while interrupts rain down, then once more."""
     log = FileLog.open(System(), folder)
-    done = threading.Event()
     main = threading.get_ident()
 
     def rain() -> None:
-        while not done.wait(0.001):
+        for _ in range(400):
+            threading.Event().wait(0.0005)
             signal.pthread_kill(main, signal.SIGINT)
 
-    counted = {"written": 0, "interrupted": 0}
-    threading.Thread(target=rain, daemon=True).start()
-    while counted["interrupted"] < 300:
+    shower = threading.Thread(target=rain, daemon=True)
+    shower.start()
+    names = iter(range(10**9))
+    written = 0
+    while True:
         try:
-            log.append(single(f"i{counted['interrupted']}-{counted['written']}.0.1", 300))
-            counted["written"] += 1
+            while shower.is_alive():
+                log.append(single(f"i{next(names)}.0.1", 300))
+                written += 1
+            shower.join()
+            break
         except KeyboardInterrupt:
-            try:
-                counted["interrupted"] += 1
-            except KeyboardInterrupt:
-                continue
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    done.set()
+            continue
     log.append(single("last.0.1"))
     log.close()
-    sys.stdout.write(f"{counted['written']}\n")
+    sys.stdout.write(f"{written}\n")
 
 
 PROGRAMS: dict[str, Callable[..., None]] = {
