@@ -8,7 +8,7 @@ import sys
 from walnut.cli import options
 from walnut.cli.exits import OK
 from walnut.cli.progress import Progress
-from walnut.cli.screen import Screen
+from walnut.cli.screen import Screen, counted
 from walnut.cli.upkeep import size
 from walnut.cli.verb import Verb
 from walnut.interchange.report import ImportReport, Left
@@ -82,7 +82,7 @@ def _export(args: argparse.Namespace, screen: Screen) -> int:
         screen.document(report)
     else:
         whole = "the whole store, with its secret" if report.whole else f"scope {report.scope} and below"
-        screen.line(f"{report.file}: {report.events:,} events, {size(report.bytes_written)}, {whole}")
+        screen.line(f"{report.file}: {counted(report.events, 'event')}, {size(report.bytes_written)}, {whole}")
     return OK
 
 

@@ -7,10 +7,9 @@ import sys
 
 from walnut.cli import options
 from walnut.cli.exits import NOTHING, OK, Usage
-from walnut.cli.screen import Screen
+from walnut.cli.screen import Screen, counted
 from walnut.cli.trees import draw_plan
 from walnut.cli.verb import Verb
-from walnut.cli.writing import tell
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +45,8 @@ def _revert(args: argparse.Namespace, screen: Screen) -> int:
         elif not screen.json:
             draw_plan(screen, plan)
             undone = sum(item.reverts for item in plan.items)
-            screen.line(
-                f"{undone} events of {len(plan.memory_ids)} memories would be undone" if undone else "nothing to undo"
-            )
+            what = f"{counted(undone, 'event')} of {counted(len(plan.memory_ids), 'memory')}"
+            screen.line(f"{what} would be undone" if undone else "nothing to undo")
         if not plan.ranges:
             return NOTHING
         if args.dry_run:
@@ -57,8 +55,10 @@ def _revert(args: argparse.Namespace, screen: Screen) -> int:
             screen.line("nothing was done")
             return NOTHING
         ack = memory.apply(plan)
-    tell(screen, "undone", ack)
-    if not screen.json:
+    if screen.json:
+        screen.document(ack)
+    else:
+        screen.line(f"{screen.paint('undone', 'green')} [{ack.event_id}] as LSN {ack.lsn}, on disk")
         screen.line(f"to take it back: walnut revert --event {ack.lsn}")
     return OK
 
