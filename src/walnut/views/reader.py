@@ -41,7 +41,8 @@ _CHOSEN = (
 )
 _CHOOSE = f"{_CHOSEN} FROM versions v WHERE v.lsn = {_LATEST.format(memory=':memory')} AND {_LASTS}"
 _CURRENT = (
-    f"{_CHOSEN} FROM versions v WHERE v.lsn = :lsn AND v.valid_from <= :t AND v.lsn <= :n AND {_LASTS}"
+    f"{_CHOSEN} FROM json_each(:lsns) j CROSS JOIN versions v ON v.lsn = j.value"
+    f" WHERE v.valid_from <= :t AND v.lsn <= :n AND {_LASTS}"
     f" AND v.lsn = {_LATEST.format(memory='v.memory')}"
 )
 
@@ -76,9 +77,8 @@ class Snapshot:
 
     def current(self, lsns: Iterable[int], moment: Moment) -> dict[int, Chosen]:
         """Those of these version LSNs that are the chosen ones of their memories at the moment."""
-        asked = {"n": moment.lsn, "t": moment.valid_at}
-        found = (self.db.execute(_CURRENT, {**asked, "lsn": lsn}).fetchone() for lsn in lsns)
-        return {row[1]: Chosen(*row) for row in found if row}
+        asked = {"n": moment.lsn, "t": moment.valid_at, "lsns": f"[{_integers(lsns)}]"}
+        return {row[1]: Chosen(*row) for row in self.db.execute(_CURRENT, asked)}
 
     def listing(
         self,
@@ -215,7 +215,7 @@ class Snapshot:
 
 def _listing_query(tags: Sequence[str], *, since: int | None, until: int | None, min_confidence: float | None) -> str:
     """Driven by the first tag's rows when there is one, else by the scope's versions; each newest first."""
-    where = [f"v.lsn = {_LATEST.format(memory='v.memory')}", "v.valid_from <= :t", _LASTS]
+    where = ["v.valid_from <= :t", _LASTS]
     where += ["v.occurred_at >= :since"] if since is not None else []
     where += ["v.occurred_at < :until"] if until is not None else []
     where += ["v.confidence >= :least"] if min_confidence is not None else []
@@ -232,6 +232,7 @@ def _listing_query(tags: Sequence[str], *, since: int | None, until: int | None,
             where.append(
                 f"EXISTS (SELECT 1 FROM tags h WHERE h.tag = :tag{number} AND h.scope = :scope AND h.lsn = v.lsn)"
             )
+    where.append(f"v.lsn = {_LATEST.format(memory='v.memory')}")  # the dearest question comes last
     return f"{_CHOSEN} FROM {driver} AND {' AND '.join(where)} ORDER BY {order} DESC"
 
 

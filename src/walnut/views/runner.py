@@ -167,7 +167,8 @@ class Views:
                 with self._live.gate.writing(patience) as held:
                     yield held
             else:
-                self._system.make_folder(f"{self._folder}")
+                if not self._system.is_folder(f"{self._folder}"):
+                    self._system.make_folder(f"{self._folder}")
                 with file_lock(self._system, f"{self._folder}/applier.lock", patience=patience) as held:
                     yield held
         finally:

@@ -42,46 +42,61 @@ def rows(events: Iterable[Event]) -> Rows:
     for event in events:
         kinds.check(event)
         memories = [raw for raw in event.touch_keys() if raw[0] == _MEMORY]
-        found.touches += [(memory, event.lsn) for memory in memories]
+        for memory in memories:
+            found.touches.append((memory, event.lsn))
+        found.names[event.kind] = None
         if event.content is None:
-            found.names[event.kind] = None
             found.events.append((event.lsn, event.raw_id, event.kind, None, None, None, event.recorded_at, None))
         else:
             _envelope(found, event, event.content)
-            _meaning(found, event, event.content, memories)
+            meaning = _MEANINGS.get(event.kind)
+            if meaning is not None:
+                meaning(found, event, event.content, memories)
     return found
 
 
 def _envelope(found: Rows, event: Event, content: Content) -> None:
-    source = content.source
-    session = session_of(source) if source else None
-    found.names[event.kind] = None
+    session, encoded = None, None
+    if content.source:
+        encoded = _encode(content.source)
+        session = session_of(content.source)
+        if session is not None:
+            found.names[session] = None
     found.names[content.actor] = None
-    if session is not None:
-        found.names[session] = None
     found.scopes[content.scope] = None
-    encoded = _encode(source) if source else None
     found.events.append(
         (event.lsn, event.raw_id, event.kind, content.scope, content.actor, session, event.recorded_at, encoded)
     )
-    found.edges += [(cause, event.lsn) for cause in dict.fromkeys(content.caused_by)]
+    if content.caused_by:
+        found.edges += [(cause, event.lsn) for cause in dict.fromkeys(content.caused_by)]
 
 
-def _meaning(found: Rows, event: Event, content: Content, memories: list[bytes]) -> None:
+def _version(found: Rows, event: Event, content: Content, memories: list[bytes]) -> None:
     lsn, payload = event.lsn, content.payload
-    if event.kind in visibility.WRITES:
-        occurred = event.recorded_at if content.occurred_at is None else content.occurred_at
-        begins, expires = visibility.begins(event), visibility.expires(event)
-        confidence = _number(payload.get("confidence"))
-        found.versions += [
-            (lsn, memory, content.scope, begins, content.valid_until, expires, occurred, confidence)
-            for memory in memories[:1]
-        ]
-        found.tags += [(tag, content.scope, lsn) for tag in dict.fromkeys(_texts(payload.get("tags")))]
-    elif event.kind == visibility.FORGET:
-        found.forgets += [(memory, lsn) for memory in memories]
-    elif event.kind == visibility.SHOWN:
-        found.shown += [(version, lsn) for version in dict.fromkeys(_lsns(payload.get("shown")))]
+    occurred = event.recorded_at if content.occurred_at is None else content.occurred_at
+    begins = occurred if content.valid_from is None else content.valid_from
+    expires = None if payload.get("ttl") is None else visibility.expires(event)
+    confidence = _number(payload.get("confidence"))
+    for memory in memories[:1]:
+        found.versions.append((lsn, memory, content.scope, begins, content.valid_until, expires, occurred, confidence))
+    tags = payload.get("tags")
+    if tags:
+        found.tags += [(tag, content.scope, lsn) for tag in dict.fromkeys(_texts(tags))]
+
+
+def _forget(found: Rows, event: Event, _: Content, memories: list[bytes]) -> None:
+    found.forgets += [(memory, event.lsn) for memory in memories]
+
+
+def _note(found: Rows, event: Event, content: Content, _: list[bytes]) -> None:
+    found.shown += [(version, event.lsn) for version in dict.fromkeys(_lsns(content.payload.get("shown")))]
+
+
+_MEANINGS = {
+    **dict.fromkeys(visibility.WRITES, _version),
+    visibility.FORGET: _forget,
+    visibility.SHOWN: _note,
+}
 
 
 def session_of(source: dict[str, Json]) -> str | None:
