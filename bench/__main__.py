@@ -1,0 +1,81 @@
+"""`python -m bench [row ...] [--quick] [--full] [--json] [--write]`: measure, and say what was reached."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench import concurrent, reading, report, sizes, writing
+from bench.figure import Figure
+from bench.ground import ROOT, Ground
+from bench.machine import machine, versions
+
+ROWS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
+    "remember": writing.remember,
+    "append": writing.append,
+    "concurrent": concurrent.concurrent,
+    "slow": concurrent.slow_disk,
+    "many": writing.many,
+    "processes": concurrent.processes,
+    "software": writing.software,
+    "scan": reading.scan,
+    "replay": reading.replay,
+    "reopen": reading.reopen,
+    "recall": reading.recall,
+    "bytes": sizes.bytes_per_event,
+    "files": sizes.files,
+    "create": sizes.create,
+    "start": sizes.start,
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the rows asked for (all), print the table; 0 whatever it says."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Walnut beside peers.")
+    parser.add_argument("row", nargs="*", help="of " + ", ".join(ROWS) + " (all)")
+    parser.add_argument("--quick", action="store_true", help="a trial of the rows themselves; its figures mean nothing")
+    parser.add_argument("--full", action="store_true", help="reopen a million events (minutes, and some GiB)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--write", action="store_true", help="put the figures into the documentation")
+    asked = parser.parse_args(words)
+    unknown = [row for row in asked.row if row not in ROWS]
+    if unknown:
+        parser.error(f"no row {', '.join(unknown)}")
+    run = _measure(asked.row or list(ROWS), quick=asked.quick, full=asked.full)
+    print(report.as_json(run) if asked.json else report.table(run))
+    if asked.write:
+        report.write_pages(run)
+    return 0
+
+
+def _measure(rows: Sequence[str], *, quick: bool, full: bool) -> report.Run:
+    # Beside the code, not in the system's temporary folder: that may be another file system, or memory.
+    parent = ROOT / ".cache"
+    parent.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
+    folder.chmod(0o755)  # a peer may run under another account
+    started = time.monotonic()
+    try:
+        ground = Ground(folder, quick=quick, full=full)
+        figures: list[Figure] = []
+        for row in rows:
+            begun = time.monotonic()
+            figures += ROWS[row](ground)
+            print(f"{row}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+        how = "quick trial, the figures mean nothing" if quick else "full" if full else "usual"
+        settings = (
+            f"limit in {ground.limit.language}, medians of {ground.pairs} turns of {ground.seconds:g} s, "
+            f"{time.monotonic() - started:.0f} s in all ({how})"
+        )
+        return report.Run(machine=machine(folder), versions=versions(), settings=settings, figures=tuple(figures))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
