@@ -109,7 +109,8 @@ def _get_arguments(parser: argparse.ArgumentParser) -> None:
 def _get(args: argparse.Namespace, screen: Screen) -> int:
     with options.open_store(args) as memory:
         reader = options.at_moment(memory, args)
-        record = reader.get(options.memory_id(reader, args)) if args.key is None else reader.get(key=args.key)
+        by_key = args.key is not None and args.memory_id is None
+        record = reader.get(key=args.key) if by_key else reader.get(options.memory_id(reader, args))
     if screen.json:
         screen.document(record)
     elif args.text:
