@@ -119,6 +119,20 @@ def test_the_settings_for_mcp_clients_start_a_server(page: str, tmp_path: Path) 
         assert m.log.verify().ok
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_named_exists_with_its_options(page: Path) -> None:
+    from walnut.cli.app import make_parser
+    from walnut.cli.registry import VERBS
+
+    text = page.read_text(encoding="utf-8")
+    commands = re.findall(r"(?:^|`)walnut ([a-z]+)([^`\n]*)", text, re.MULTILINE)
+    for verb, rest in commands:
+        assert verb in VERBS, f"walnut {verb}"
+        known = make_parser(verb).format_help()
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in known, f"walnut {verb} {option}"
+
+
 # --- reference pages ------------------------------------------------------------------------------
 
 

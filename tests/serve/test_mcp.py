@@ -370,6 +370,15 @@ def test_a_stale_plan_is_refused(store: Path) -> None:
                 plan = await ask(server, "plan_revert", session="s")
                 await ask(other, "remember", **change)
                 assert (await refused(server, "apply", plan_id=plan["plan_id"])).startswith("stale_plan")
+            await ask(server, "recall", query="three")
+            plan = await ask(server, "plan_revert", session="s", include_suspects=True)
+            suspect = await ask(server, "remember", text="four")  # by who was shown what is planned
+            assert (await refused(server, "apply", plan_id=plan["plan_id"])).startswith("stale_plan")
+            await ask(server, "forget", memory_id=suspect["memory_id"])
+            plan = await ask(server, "plan_revert", session="s")
+            part = await ask(other, "plan_revert", events=[first["event_id"]])
+            await ask(other, "apply", plan_id=part["plan_id"])  # less is left to undo than was shown
+            assert (await refused(server, "apply", plan_id=plan["plan_id"])).startswith("stale_plan")
             plan = await ask(server, "plan_revert", events=[first["memory_id"]])
             await ask(other, "forget", memory_id=first["memory_id"])
             assert (await refused(server, "apply", plan_id=plan["plan_id"])).startswith("stale_plan")
