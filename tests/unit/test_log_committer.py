@@ -1,0 +1,115 @@
+"""Group commit: groups, closing beside work in flight, callbacks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from tests.crash.stores import single, wait_until
+from walnut.errors import StoreClosed
+from walnut.log import committer
+from walnut.log.committer import Committer, Pending
+from walnut.ports import Ticket
+from walnut.system import System
+
+
+class Slow:
+    """A commit that waits until it is let go, and notes its groups."""
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+        self.go = threading.Event()
+
+    def commit(self, group: Sequence[Pending]) -> None:
+        assert self.go.wait(60)
+        self.groups.append(len(group))
+        for pending in group:
+            pending.finish()
+
+
+def pending(size: int = 1) -> Pending:
+    return Pending(System(), single("x.0.1"), {}, size, None)
+
+
+def in_threads(committer: Committer, many: list[Pending]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=committer.run, args=(each,)) for each in many]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_L10_what_waits_is_one_group_and_a_lone_writer_needs_no_thread() -> None:
+    slow = Slow()
+    group = Committer(System(), slow.commit)
+    threads = in_threads(group, [pending() for _ in range(6)])
+    wait_until(lambda: len(group._queue) == 5)
+    assert group._thread is None
+    slow.go.set()
+    for thread in threads:
+        thread.join(60)
+    assert slow.groups == [1, 5]
+    group.run(pending())
+    assert slow.groups == [1, 5, 1]
+    group.close()
+    with pytest.raises(StoreClosed):
+        group.run(pending())
+    with pytest.raises(StoreClosed):
+        group.submit(pending())
+
+
+def test_L10_groups_are_limited_in_bytes_and_number() -> None:
+    slow = Slow()
+    group = Committer(System(), slow.commit)
+    many = [pending(committer.GROUP_BYTES // 2) for _ in range(5)] + [pending() for _ in range(5000)]
+    for each in many:
+        group.submit(each)
+    slow.go.set()
+    for each in many:
+        assert each.result(60) == ()
+    assert max(slow.groups) <= committer.GROUP_BATCHES
+    assert sum(slow.groups) == len(many)
+    assert len(slow.groups) >= 4
+    group.close()
+
+
+def test_closing_waits_for_an_inline_caller_that_hands_over() -> None:
+    slow = Slow()
+    group = Committer(System(), slow.commit)
+    slow.go.set()
+    group.submit(pending())  # the thread is there and idle
+    wait_until(lambda: slow.groups == [1] and not group._busy)
+    slow.go.clear()
+    threads = in_threads(group, [pending(), pending()])
+    wait_until(lambda: len(group._queue) == 1)
+    closing = threading.Thread(target=group.close)
+    closing.start()
+    wait_until(lambda: group._closed)
+    slow.go.set()
+    for thread in [*threads, closing]:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert slow.groups == [1, 1, 1]
+
+
+def test_an_error_reaches_every_caller_and_callbacks_come_once() -> None:
+    def refuse(group: Sequence[Pending]) -> None:
+        raise OSError(len(group))
+
+    group = Committer(System(), refuse)
+    many = [pending() for _ in range(3)]
+    called: list[Ticket] = []
+    for each in many:
+        each.add_done_callback(called.append)
+        group.submit(each)
+    for each in many:
+        with pytest.raises(OSError, match=r"\d"):
+            each.result(60)
+        assert each.done
+    group.close()
+    many[0].add_done_callback(called.append)
+    assert len(called) == 4
+    waiting = pending()
+    with pytest.raises(TimeoutError):
+        waiting.result(0)
