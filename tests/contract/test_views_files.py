@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -459,7 +460,48 @@ def test_three_checkpoints_are_kept(store: Store) -> None:
         append(store.log, write(number))
         lsns.append(views.checkpoint())
     assert views.checkpoints() == tuple(lsns[-3:])
-    assert len(list(store.folder.glob("checkpoints/*"))) == 3
+    assert len(list(store.folder.glob("checkpoints/ckpt-*"))) == 3
+    assert views.checkpoint() == lsns[-1], "there is one of this LSN already"
+    assert views.checkpoints() == tuple(lsns[-3:])
+
+
+def test_what_a_killed_checkpoint_left_is_swept_away(store: Store) -> None:
+    views = store.views()
+    append(store.log, write(1))
+    views.checkpoint()
+    left = store.folder / "checkpoints" / "ckpt-000000000009.db.tmp"
+    left.write_bytes(b"half")
+    append(store.log, write(2))
+    views.checkpoint()
+    assert not left.exists()
+    assert views.checkpoints() == (1, 2)
+
+
+def test_a_checkpoint_whose_numbers_were_changed_with_its_checksum_is_not_used(store: Store) -> None:
+    """It says it is older than it is; only its own stamp knows better."""
+    fill(store.log)
+    views = store.views()
+    lsn = views.checkpoint()
+    before = answers(views)
+    views.close()
+    store.file.unlink()
+    (path,) = store.folder.glob("checkpoints/ckpt-*")
+    body = path.read_bytes()[:-32].replace(f'"lsn":{lsn}'.encode(), f'"lsn":{lsn - 1}'.encode())
+    path.write_bytes(body + blake2b(body, digest_size=32).digest())
+    assert answers(store.views()) == before
+
+
+def test_V4_a_file_closed_while_others_read_is_not_marked_clean(store: Store) -> None:
+    fill(store.log)
+    views, others = store.views(), store.views()
+    views.catch_up()
+    with others.snapshot():
+        append(store.log, write(1))
+        views.catch_up()
+        views.close()
+    store.seen.seen.clear()
+    store.views(system=AnotherBoot()).catch_up()
+    assert store.seen.seen[0] == 1
 
 
 def test_checkpoints_are_written_every_so_many_events(store: Store) -> None:
@@ -503,7 +545,7 @@ def test_V4_without_a_good_checkpoint_all_is_replayed(store: Store, damage: Call
     before = answers(views)
     views.close()
     store.file.unlink()
-    for path in store.folder.glob("checkpoints/*"):
+    for path in store.folder.glob("checkpoints/ckpt-*"):
         path.write_bytes(damage(bytearray(path.read_bytes())))
     store.seen.seen.clear()
     assert answers(store.views()) == before

@@ -53,14 +53,10 @@ def _look(file: ViewFile, applier: Applier) -> tuple[int, dict[str, str], tuple[
 
 
 def _replay(file: ViewFile, applier: Applier, lsn: int) -> dict[str, str]:
-    db, _ = file.beside("verify")
-    try:
+    with file.scratch() as db:
         create(db, applier.folds, applier.new_stamp())
         applier.apply(db, lsn)
         return digests(applier.folds, db)
-    finally:
-        db.close()
-        file.discard("verify")
 
 
 def _joined(parts: dict[str, str]) -> str:

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import blake2b
 
 import msgspec
 
+from walnut.errors import ViewLag
 from walnut.system import System
 from walnut.views.applier import Applier
 from walnut.views.damage import Damaged
 from walnut.views.fold import digests
-from walnut.views.store import read_stamp
+from walnut.views.store import Stamp, file_lock, read_stamp
 
 #: How many are kept.
 KEPT = 3
 _MAGIC = b"walnut-checkpoint-1"
 _HASH = 32
 _PIECE = 1 << 20
+#: How long to wait for another process's checkpoint (seconds).
+_PATIENCE = 10.0
 
 
 class Footer(msgspec.Struct, frozen=True):
@@ -64,22 +67,32 @@ class Checkpoints:
     def write(self, live: sqlite3.Connection, applier: Applier) -> None:
         """Copy the database, inside its read transaction, unless there is a good one of its LSN already."""
         stamp = read_stamp(live)
-        path = self._path(stamp.lsn)
-        if self._footer(path) is not None:
-            return
         self._system.make_folder(self._folder)
-        temporary = f"{path}.{self._system.random(6).hex()}.tmp"
+        with file_lock(self._system, f"{self._folder}/checkpoints.lock", patience=_PATIENCE) as held:
+            if not held:
+                raise ViewLag("another process is writing a checkpoint", where="checkpoints", hint="try again")
+            self._sweep()
+            if self._footer(self._path(stamp.lsn)) is None:
+                self._write(live, stamp, applier)
+            self._keep_newest()
+
+    def _write(self, live: sqlite3.Connection, stamp: Stamp, applier: Applier) -> None:
+        path = self._path(stamp.lsn)
+        temporary = f"{path}.tmp"
         try:
             self._system.close_file(self._system.open_file(temporary, create=True, exclusive=True))
             parts = _copy(live, temporary, applier)
-            footer = Footer(stamp.folds, stamp.lsn, stamp.log_id.hex(), stamp.chain.hex(), parts)
-            self._seal(temporary, footer)
+            self._seal(temporary, Footer(stamp.folds, stamp.lsn, stamp.log_id.hex(), stamp.chain.hex(), parts))
             self._system.rename(temporary, path)
             self._system.sync_directory(self._folder)
         finally:
-            with suppress(FileNotFoundError):
-                self._system.remove(temporary)
-        self._keep_newest()
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what was begun and not ended, by this process or by one that died. Under the lock."""
+        for name in self._system.list_folder(self._folder):
+            if ".db." in name:
+                self._system.remove(f"{self._folder}/{name}")
 
     def _seal(self, path: str, footer: Footer) -> None:
         system, meta = self._system, msgspec.json.encode(footer)
@@ -101,12 +114,7 @@ class Checkpoints:
             if good < KEPT and self._footer(self._path(lsn)) is not None:
                 good += 1
             elif good:
-                with suppress(FileNotFoundError):
-                    self._system.remove(self._path(lsn))
-        for name in self._system.list_folder(self._folder):
-            if name.endswith("-journal"):
-                with suppress(FileNotFoundError):
-                    self._system.remove(f"{self._folder}/{name}")
+                self._system.remove(self._path(lsn))
 
     # -- reading -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import msgspec
 
@@ -106,7 +106,6 @@ class ViewFile:
                 raise Damaged("no file")
             db = _connect(self._address(self.path, self._memory, create=False))
             try:
-                db.execute("PRAGMA query_only = 0")
                 db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the write-ahead log, too
             except BaseException:
                 db.close()
@@ -167,6 +166,17 @@ class ViewFile:
             self._remove(self.path, keep=True)
             self._system.rename(f"{self.path}.new", self.path)
 
+    @contextmanager
+    def scratch(self) -> Iterator[sqlite3.Connection]:
+        """An empty database that is gone at the end of the block; one at a time among all processes."""
+        with self._locked("verify.lock", shared=False, what="checked"):
+            db, _ = self.beside("verify")
+            try:
+                yield db
+            finally:
+                db.close()
+                self.discard("verify")
+
     def beside(self, suffix: str) -> tuple[sqlite3.Connection, int]:
         """A connection to an empty database that nobody else knows of."""
         self.discard(suffix)
@@ -196,15 +206,18 @@ class ViewFile:
         escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
         return f"file:{escaped}?mode={'rwc' if create else 'rw'}"
 
+    def _opening(self, *, shared: bool) -> AbstractContextManager[None]:
+        return self._locked("open.lock", shared=shared, what="replaced")
+
     @contextmanager
-    def _opening(self, *, shared: bool) -> Iterator[None]:
+    def _locked(self, name: str, *, shared: bool, what: str) -> Iterator[None]:
         if self.path is None:
             yield
             return
-        lock = f"{self.path.rpartition('/')[0]}/open.lock"
+        lock = f"{self.path.rpartition('/')[0]}/{name}"
         with file_lock(self._system, lock, shared=shared, patience=_SWAP_PATIENCE) as held:
             if not held:
-                raise ViewLag("the view's file is being replaced", where=self.place, hint="try again")
+                raise ViewLag(f"the view's file is being {what}", where=self.place, hint="try again")
             yield
 
 
