@@ -109,9 +109,8 @@ class Live:
         return True
 
     def doubt(self) -> None:
-        """Have the file built anew, unless it is not the one that was found good."""
-        if self._good is not None and self.file.identity() == self._good:
-            self._doubted = True
+        """Have the file built anew before it is read or applied to again."""
+        self._doubted = True
 
     # -- applying ----------------------------------------------------------------------------------------------
 

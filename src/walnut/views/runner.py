@@ -211,14 +211,20 @@ class Views:
         return applied
 
     def verify(self) -> tuple[ViewCheck, ...]:
-        """Compare the live file with a replay of the log up to its position (V3); a damaged one is reported."""
+        """Compare the live file with a replay of the log up to its position (V3).
+
+        A damaged file, or one that differs, is reported; the next read has it built anew.
+        """
         self._check_open()
         if self._live.file.identity() is None:
             self.catch_up()
         gate = self._live.gate
         ticket = gate.start_reading() if gate else 0
         try:
-            return (check_view(f"{NAME}-v{VERSION}", self._live.file, self._applier),)
+            check = check_view(f"{NAME}-v{VERSION}", self._live.file, self._applier)
+            if not check.ok:
+                self._live.doubt()
+            return (check,)
         finally:
             if gate:
                 gate.stop_reading(ticket)
