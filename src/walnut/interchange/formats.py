@@ -30,7 +30,7 @@ def guess(source: Source) -> tuple[str, bool]:
         return "markdown", False
     first = next((line.text.lstrip() for line in head if line.text.strip()), "")
     objects = [found for line in head if (found := _object(line)) is not None]
-    if first.startswith("[") or (first.startswith("{") and not objects):
+    if first.startswith("[") or (first.startswith("{") and not objects) or (objects and _is_graph(objects[0])):
         rows = _rows_of(source.document())
         return _format_of([row for _, row in rows if isinstance(row, dict)], source), True
     return _format_of(objects, source), False
@@ -45,7 +45,12 @@ def as_given(name: str, source: Source) -> tuple[str, bool]:
         return "empty", False
     first = next((line.text.lstrip() for line in head if line.text.strip()), "")
     lines = any(_object(line) is not None for line in head)
-    return name, name in _READERS and (first.startswith("[") or (first.startswith("{") and not lines))
+    whole = first.startswith("[") or (first.startswith("{") and not lines) or (name == "mcp" and '"entities"' in first)
+    return name, name in _READERS and whole
+
+
+def _is_graph(row: dict[str, Json]) -> bool:
+    return isinstance(row.get("entities"), list) and isinstance(row.get("relations"), list)
 
 
 def _object(line: Line) -> dict[str, Json] | None:
@@ -97,7 +102,7 @@ def _rows_of(value: Json) -> list[tuple[int, dict[str, Json] | str]]:
     """The items of a JSON document: a list, a conversation, or a graph."""
     if isinstance(value, dict):
         entities, relations = value.get("entities"), value.get("relations")
-        if isinstance(entities, list) and isinstance(relations, list):
+        if isinstance(entities, list) and isinstance(relations, list):  # `_is_graph`, as a type checker sees it
             typed = [("entity", each) for each in entities] + [("relation", each) for each in relations]
             found: list[Json] = [{"type": kind, **each} if isinstance(each, dict) else each for kind, each in typed]
             return _numbered(found)
