@@ -75,10 +75,13 @@ def leaves_child(folder: str) -> None:
     """Fork a child that lives on, say so, and wait to be killed."""
     log = FileLog.open(System(), folder)
     fill(log, 5)
+    read, write = os.pipe()
     child = os.fork()
     if not child:
+        os.write(write, b"x")
         signal.pause()
         os._exit(0)
+    os.read(read, 1)  # it is past what is done in forked children
     sys.stdout.write(f"{child}\n")
     sys.stdout.flush()
     signal.pause()

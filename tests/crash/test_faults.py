@@ -89,6 +89,37 @@ def test_L7_all_waiting_callers_hear_of_the_failed_sync(tmp_path: Path) -> None:
     reopened(str(tmp_path), known)
 
 
+def test_L1_nobody_is_answered_while_the_disk_is_still_at_work(tmp_path: Path) -> None:
+    class Slow(System):
+        """Lets a sync wait."""
+
+        def __init__(self) -> None:
+            self.begun, self.go = threading.Event(), threading.Event()
+
+        def datasync(self, fd: int) -> None:
+            self.begun.set()
+            assert self.go.wait(60)
+            super().datasync(fd)
+
+    system = Slow()
+    system.go.set()
+    with FileLog.open(system, str(tmp_path)) as log:
+        keyed = single("keyed.0.1", key="key", durability="process")
+        log.append(keyed)
+        assert log.durable_lsn() == 0
+        system.begun.clear()
+        system.go.clear()
+        tickets = [log.submit(single("a.0.1")), log.submit(single("b.0.1")), log.submit(keyed)]
+        assert system.begun.wait(60)
+        for ticket in tickets:
+            with pytest.raises(TimeoutError):
+                ticket.result(0)
+        assert log.durable_lsn() == 0
+        system.go.set()
+        assert [ticket.result(60)[0].lsn for ticket in tickets] == [2, 3, 1]
+        assert log.durable_lsn() == 3
+
+
 def test_L6_recovery_writes_the_unsynced_range_again_before_it_syncs_it(tmp_path: Path) -> None:
     folder, system = str(tmp_path), Failing()
     log = FileLog.open(system, folder)

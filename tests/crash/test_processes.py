@@ -178,7 +178,8 @@ def test_L3_readers_follow_a_writer_over_its_rolls_and_never_run_ahead(tmp_path:
 def test_L3_a_reader_of_the_writing_process_is_not_confused_by_a_roll_that_is_not_durable_yet(tmp_path: Path) -> None:
     with small_segments(), FileLog.open(System(), str(tmp_path)) as log:
         known = fill(log, 5)
-        log.append(single("process.0.1", 200_000, durability="process"))  # rolls; the durable end stays behind
+        log.append(single("process.0.1", 200_000, durability="process"))  # rolls
+        log.append(single("keyed.0.1", key="a key", durability="process"))  # looked up in the new segment
         assert log.size()[0] == 1
         fresh = log.get(3)
         assert fresh.lsn == 3
@@ -186,5 +187,21 @@ def test_L3_a_reader_of_the_writing_process_is_not_confused_by_a_roll_that_is_no
         assert log.last_touch(key) == 3
         assert log.stream(key) == [3]
         assert len(judge(log, known)) == 5
-        wait_until(lambda: log.durable_lsn() == 6)  # the keeper syncs it without being asked
+        wait_until(lambda: log.durable_lsn() == 7)  # the keeper syncs it without being asked
         assert log.size()[0] == 2
+
+
+def test_L11_a_key_that_another_process_wrote_is_replayed(tmp_path: Path) -> None:
+    with small_segments():
+        one, other = FileLog.open(System(), str(tmp_path)), FileLog.open(System(), str(tmp_path))
+        for number in range(12):
+            batch = single(f"keyed-{number}.0.1", 9000, key=f"key {number}")
+            (first,) = one.append(batch)
+            (again,) = other.append(batch)
+            assert again.replayed
+            assert (again.lsn, again.raw_id) == (first.lsn, first.raw_id)
+            one, other = other, one
+        assert one.size()[0] > 1
+        judge(one, [])
+        one.close()
+        other.close()
