@@ -58,7 +58,7 @@ def look(
     needed = max(handle.last_lsn, at_least or 0, lsn or 0)
     if at_least:
         await_durable(handle, at_least, timeout=PATIENCE)
-    with store.views.snapshot(needed) as snapshot:
+    with store.views.snapshot(needed, upto=lsn) as snapshot:
         yield View(
             snapshot,
             Moment(

@@ -96,7 +96,7 @@ def rank(
 
 def recency(occurred: int, newest: int, settings: Settings) -> float:
     """1 for the newest of the scopes read, halved by each half-life before it."""
-    return float(2.0 ** -((newest - occurred) / settings.recency_half_life))
+    return float(2.0 ** -(max(0, newest - occurred) / settings.recency_half_life))
 
 
 def _named(doc: Doc, wanted: frozenset[int]) -> bool:
