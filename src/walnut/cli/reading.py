@@ -231,7 +231,7 @@ VERBS = {
             "walnut recall which export format",
             "walnut recall invoice -k 3 --explain",
             "walnut recall invoice --as-of lsn:2 --json",
-            "walnut recall city --valid-at 2026-06-01",
+            "walnut recall where she lives --valid-at 2026-06-01",
         ),
         _recall_arguments,
         _recall,

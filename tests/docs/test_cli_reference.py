@@ -1,0 +1,70 @@
+"""The reference of the command line is the program's own help, complete, and its examples run as they are printed."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.docs.walnut_shell import shell
+from walnut.cli import exits, reference
+from walnut.cli.app import make_parser, overview
+from walnut.cli.registry import VERBS
+
+PAGE = Path(__file__).parents[2] / "docs/reference/cli.md"
+SEED = """
+walnut remember "Prefers CSV exports; PDF invoices cause delays" --tag preference
+walnut remember "The invoice goes out as CSV" --key invoice-format --source conversation_id=c1
+walnut remember "She lives in Berlin" --key city --valid-from 2020-01-01
+walnut remember "She lives in Paris" --key city --valid-from 2026-02-01
+"""
+
+
+def test_the_page_is_what_the_program_says() -> None:
+    mend = "run: python -m walnut.cli.reference docs/reference/cli.md"
+    assert PAGE.read_text(encoding="utf-8") == reference.page(), mend
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_is_documented(name: str) -> None:
+    verb = make_parser(name).verb
+    page = make_parser(name).format_help()
+    assert verb.name == name
+    assert verb.examples
+    assert all(example in page for example in verb.examples)
+    assert all(len(line) <= 120 for line in page.splitlines())
+    assert f"  {name} " in overview()
+    assert "--json" in page
+    for action in make_parser(name)._actions:
+        assert action.help, f"{name}: {action.dest} has no help"
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_is_the_same_by_all_ways(name: str, tmp_path: Path) -> None:
+    one, other = shell(f"walnut {name} --help", tmp_path), shell(f"walnut help {name}", tmp_path)
+    assert one.stdout == other.stdout == make_parser(name).format_help()
+    assert (one.returncode, one.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_examples_run(name: str, tmp_path: Path) -> None:
+    if name == "mcp" and find_spec("mcp") is None:
+        pytest.skip("the extra `mcp` is not installed")
+    assert shell(f"set -e\n{SEED}", tmp_path).returncode == 0
+    work = tmp_path / "here"
+    (work / "MEMORY.md").write_text("# Style\n- Use ruff\n")
+    (work / "chat.jsonl").write_text('{"role":"user","content":"Hello"}\n')
+    (work / "notes.jsonl").write_text('{"text":"a note"}\n')
+    for example in make_parser(name).verb.examples:
+        done = shell(example, tmp_path)
+        assert done.returncode == 0, f"{example}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+        if "--json" in example and "|" not in example:
+            assert [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_exit_code_has_its_row() -> None:
+    codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert codes == set(exits.MEANING)
+    text = PAGE.read_text(encoding="utf-8")
+    assert all(f"| {code} | {meaning} |" in text for code, meaning in exits.MEANING.items())
