@@ -14,7 +14,7 @@ from statistics import median
 
 import walnut
 from bench import peers
-from bench.figure import Figure, Rate, cpu, ratio, speed
+from bench.figure import Figure, Rate, cpu, ratio, speed, turns
 from bench.ground import ROOT, Ground, timed
 from bench.texts import endless, texts
 from bench.writing import frame_size
@@ -55,10 +55,16 @@ def concurrent(ground: Ground) -> Iterator[Figure]:
             value=ratio(rates[who], rates["sqlite"]),
             unit="x SQLite",
             at_least=10,
-            beside=f"{speed(rates[who])}, SQLite {speed(rates['sqlite'])} a commit each",
+            beside=f"{speed(rates[who])}, SQLite {speed(rates['sqlite'])} a commit each, "
+            f"{turns(rates[who], rates['sqlite'])}",
             cpu_us=cpu(rates[who]),
         )
         measured = "postgres" in rates
+        beside = (
+            f"PostgreSQL {speed(rates['postgres'])} with {WRITERS} connections, {turns(rates[who], rates['postgres'])}"
+            if measured
+            else ""
+        )
         yield Figure(
             row="concurrent",
             name=f"{name}, beside PostgreSQL",
@@ -66,7 +72,7 @@ def concurrent(ground: Ground) -> Iterator[Figure]:
             unit="x PostgreSQL",
             at_least=targets[0],
             aim=targets[1],
-            beside=f"PostgreSQL {speed(rates['postgres'])}, {WRITERS} connections" if measured else "",
+            beside=beside,
             note=why_not,
         )
         yield Figure(
@@ -181,7 +187,7 @@ def processes(ground: Ground) -> Iterator[Figure]:
         unit="x one process",
         at_least=1.5,
         aim=2.5,
-        beside=f"{speed(rates['four'])}, one process {speed(rates['one'])}",
+        beside=f"{speed(rates['four'])}, one process {speed(rates['one'])}, {turns(rates['four'], rates['one'])}",
         cpu_us=cpu(rates["four"]),
     )
 

@@ -71,6 +71,12 @@ def ratio(ours: list[Rate], theirs: list[Rate]) -> float:
     return median(a.per_second / b.per_second for a, b in zip(ours, theirs, strict=True))
 
 
+def turns(ours: list[Rate], theirs: list[Rate]) -> str:
+    """The lowest and the highest quotient, for people: how much the disk swung meanwhile."""
+    quotients = [a.per_second / b.per_second for a, b in zip(ours, theirs, strict=True)]
+    return f"turns {min(quotients):.2f} to {max(quotients):.2f}"
+
+
 def speed(rates: list[Rate]) -> str:
     """The median rate, for people."""
     return f"{median(rate.per_second for rate in rates):,.0f}/s"

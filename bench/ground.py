@@ -21,8 +21,8 @@ class Ground:
         self.folder = folder
         self.quick = quick
         self.full = full
-        self.seconds = 0.05 if quick else 0.4
-        self.pairs = 1 if quick else 5
+        self.seconds = 0.05 if quick else 0.25
+        self.pairs = 1 if quick else 7
         self.limit = Limit(folder)
         self._made = 0
         self._stores: dict[int, Path] = {}

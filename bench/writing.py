@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from statistics import median
 
 import walnut
-from bench.figure import Figure, cpu, ratio, speed
+from bench.figure import Figure, Rate, cpu, ratio, speed, turns
 from bench.ground import Ground, timed
 from bench.texts import endless
 from walnut.log.file_log import FileLog
@@ -36,7 +37,7 @@ def remember(ground: Ground) -> Iterator[Figure]:
         unit="of the limit",
         at_least=0.60,
         aim=0.75,
-        beside=f"{speed(rates['ours'])}, limit {speed(rates['limit'])} at {size} bytes",
+        beside=_beside_limit(rates, size),
         cpu_us=cpu(rates["ours"]),
     )
 
@@ -63,7 +64,7 @@ def append(ground: Ground) -> Iterator[Figure]:
         name="the log's append alone, at disk",
         value=ratio(rates["ours"], rates["limit"]),
         unit="of the limit",
-        beside=f"{speed(rates['ours'])}, limit {speed(rates['limit'])} at {size} bytes",
+        beside=_beside_limit(rates, size),
         cpu_us=cpu(rates["ours"]),
     )
 
@@ -93,7 +94,7 @@ def many(ground: Ground) -> Iterator[Figure]:
         at_least=10,
         aim=20,
         beside=f"{speed(rates['ours'])}, limit {speed(rates['limit'])} one by one, "
-        f"{speed(rates['batches'])} batches of {batch_size} bytes",
+        f"{speed(rates['batches'])} batches of {batch_size} bytes, {turns(rates['ours'], rates['limit'])}",
         cpu_us=cpu(rates["ours"]),
     )
 
@@ -134,6 +135,11 @@ def software(ground: Ground) -> Iterator[Figure]:
             beside=f"{speed(found)} by the clock",
             cpu_us=cpu(found),
         )
+
+
+def _beside_limit(rates: dict[str, list[Rate]], size: int) -> str:
+    each = median(1e6 / rate.per_second for rate in rates["limit"])
+    return f"{speed(rates['ours'])}, limit {speed(rates['limit'])} ({each:,.0f} µs for {size} bytes), {turns(rates['ours'], rates['limit'])}"
 
 
 def frame_size(memory: walnut.Memory) -> int:
