@@ -139,7 +139,8 @@ def software(ground: Ground) -> Iterator[Figure]:
 
 def _beside_limit(rates: dict[str, list[Rate]], size: int) -> str:
     each = median(1e6 / rate.per_second for rate in rates["limit"])
-    return f"{speed(rates['ours'])}, limit {speed(rates['limit'])} ({each:,.0f} µs for {size} bytes), {turns(rates['ours'], rates['limit'])}"
+    swing = turns(rates["ours"], rates["limit"])
+    return f"{speed(rates['ours'])}, limit {speed(rates['limit'])} ({each:,.0f} µs for {size} bytes), {swing}"
 
 
 def frame_size(memory: walnut.Memory) -> int:
