@@ -18,7 +18,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     work = folder / "here"
     work.mkdir(exist_ok=True)
     return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
+        ["bash", "-c", command],
         cwd=work,
         env=environment,
         capture_output=True,
