@@ -23,6 +23,7 @@ ROWS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
     "many": writing.many,
     "processes": concurrent.processes,
     "software": writing.software,
+    "interpreted": writing.interpreted,
     "scan": reading.scan,
     "replay": reading.replay,
     "reopen": reading.reopen,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from pathlib import Path
 from statistics import median
 
 import walnut
+from bench.bytecodes import bytecodes
 from bench.figure import Figure, Rate, cpu, ratio, speed, turns
 from bench.ground import Ground, timed
-from bench.texts import endless
+from bench.texts import endless, texts
 from walnut.log.file_log import FileLog
 from walnut.model.event import INSERT, Content, Draft
+from walnut.model.requests import Durability
 from walnut.ports import Batch
 from walnut.system import System
 
@@ -134,6 +137,30 @@ def software(ground: Ground) -> Iterator[Figure]:
             lower=True,
             beside=f"{speed(found)} by the clock",
             cpu_us=cpu(found),
+        )
+
+
+def interpreted(ground: Ground) -> Iterator[Figure]:
+    """Bytecodes of a remember: the same on every machine with this Python, so that a change shows at once."""
+    notes = texts(ground.scaled(200, quick=20))
+    stores: tuple[tuple[str, Path | str, Durability], ...] = (
+        ("at disk", ground.fresh(), "disk"),
+        ("at process", ground.fresh(), "process"),
+        ("in memory://", "memory://", "disk"),
+    )
+    for name, url, durability in stores:
+        with walnut.open(url, durability=durability) as memory:
+            for note in notes:
+                memory.remember(note)
+            found = bytecodes(memory.remember, notes)
+        most = ", ".join(f"{where} {number:.0f}" for where, number in found.most[:5])
+        yield Figure(
+            row="interpreted",
+            name=f"bytecodes of a remember, {name}",
+            value=found.total,
+            unit="bytecodes",
+            lower=True,
+            beside=f"{found.calls:.0f} calls; most: {most}",
         )
 
 
