@@ -318,7 +318,7 @@ class Memory(MemoryAt):
         All given selectors must hold; `since` and `until` bound `recorded_at`. What the same actor wrote after it
         was shown a reverted memory is listed as suspect, and reverted with `include_suspects=True`.
 
-        Errors: InvalidArgument (also when nothing is selected by), NotFound.
+        Errors: InvalidArgument (also when no selector is given), NotFound.
         """
         request = parse.plan_revert(
             events=events,

@@ -41,7 +41,7 @@ def test_L2_the_golden_store_is_written_byte_for_byte(tmp_path: Path) -> None:
 
 
 def test_L2_the_golden_store_is_read_and_goes_on(store: Path) -> None:
-    assert verify_folder(System(), str(store)).verdict == "intact: 6 events in 1 segments, 1520 bytes"
+    assert verify_folder(System(), str(store)).verdict == "intact: 6 events in 1 segment, 1,520 bytes"
     drafts = [draft for batch in events() for transaction in batch.transactions for draft in transaction]
     with FileLog.open(System(), str(store)) as log:
         found = list(log.read())

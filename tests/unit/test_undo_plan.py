@@ -1,5 +1,6 @@
 """Undo: what is selected, what goes with it, what is suspect, and that all of it can be undone in turn."""
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.small_world import World
+from walnut.cli.screen import Screen
+from walnut.cli.trees import draw_plan
 from walnut.errors import InvalidArgument, StalePlan
 from walnut.model.requests import Selector
 from walnut.model.results import RevertPlan
@@ -313,3 +316,17 @@ def test_T4_a_plan_is_closed_and_applying_and_undoing_it_restores_every_answer(
             world.apply(world.plan(events=(undo,)))
             assert world.recall("walrus", k=50) == before
     world.close()
+
+
+def test_T4_a_chain_longer_than_the_stack_is_deep_is_planned_and_printed(world: World) -> None:
+    world.write("first")
+    for lsn in range(1, 1500):
+        world.write("next", caused_by=(lsn,))
+    plan = world.plan(events=(1,))
+    lines = str(plan).splitlines()
+    assert len(lines) == 1501
+    assert "1,500 events, 1,500 memories" in lines[-1]
+    drawn = io.StringIO()
+    draw_plan(Screen(json=False, out=drawn), plan)
+    assert drawn.getvalue().count("undo memory.write") == 1500
+    assert max(map(len, drawn.getvalue().splitlines())) < 200

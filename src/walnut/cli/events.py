@@ -12,6 +12,7 @@ from walnut.cli.screen import Screen, clip, moment, one_line
 from walnut.cli.verb import Verb
 from walnut.model.event import Event
 from walnut.model.times import from_ns
+from walnut.model.words import counted
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +70,7 @@ def _what(event: Event) -> str:
     if isinstance(text := payload.get("text"), str):
         return one_line(text)
     if isinstance(shown := payload.get("shown"), list):
-        return f"shown: {len(shown)} versions"
+        return f"shown: {counted(len(shown), 'version')}"
     if isinstance(ranges := payload.get("ranges"), list):
         names = [f"{low}" if low == high else f"{low} to {high}" for low, high in ranges]  # type: ignore[misc,str-unpack]
         return "undone: LSN " + ", ".join(names)

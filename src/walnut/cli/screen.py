@@ -91,17 +91,6 @@ def moment(when: datetime | None) -> str:
     return "-" if when is None else f"{when:%Y-%m-%d %H:%M}Z"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "memory"), counted(2, "memory")
-    ('1 memory', '2 memories')
-    """
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"
-
-
 class Screen:
     """Standard output of a command. `json` is whether output is for machines, `width` in columns.
 

@@ -8,10 +8,11 @@ import sys
 from walnut.cli import options
 from walnut.cli.exits import OK
 from walnut.cli.progress import Progress
-from walnut.cli.screen import Screen, counted
+from walnut.cli.screen import Screen
 from walnut.cli.upkeep import size
 from walnut.cli.verb import Verb
 from walnut.interchange.report import ImportReport, Left
+from walnut.model.words import counted
 
 _FORMATS = ("jsonl", "chat", "markdown", "mcp", "walnut")
 

@@ -10,24 +10,27 @@ from walnut.model.results import PlanItem, RevertPlan, Step
 
 _T = TypeVar("_T")
 
+#: Levels a tree is indented by; what lies deeper stands below one another.
+_DEEPEST = 16
+
 
 def draw(
     screen: Screen, roots: Iterable[_T], *, lines: Callable[[_T], list[str]], children: Callable[[_T], Iterable[_T]]
 ) -> None:
     """Print trees with branches; each node is one or more lines."""
-
-    def node(item: _T, first: str, rest: str) -> None:
+    # Not recursive: a chain may be longer than Python's stack is deep.
+    open_nodes = [(root, "", "", 0) for root in reversed(list(roots))]
+    while open_nodes:
+        item, first, rest, depth = open_nodes.pop()
         below = list(children(item))
         head, *more = lines(item)
         _put(screen, first + head)
         for line in more:
             _put(screen, rest + ("│  " if below else "   ") + line)
-        for number, child in enumerate(below, 1):
-            last = number == len(below)
-            node(child, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "))
-
-    for root in roots:
-        node(root, "", "")
+        inner = rest if depth < _DEEPEST else rest[:-3]
+        for number, child in enumerate(reversed(below)):
+            branch, bar = ("├─ ", "│  ") if number else ("└─ ", "   ")
+            open_nodes.append((child, inner + branch, inner + bar, min(depth + 1, _DEEPEST)))
 
 
 def _put(screen: Screen, text: str) -> None:
@@ -49,19 +52,12 @@ def _step(step: Step) -> list[str]:
 
 def draw_plan(screen: Screen, plan: RevertPlan) -> None:
     """What an undo would touch: each event under the one that pulled it in."""
-    known = {item.lsn for item in plan.items}
-    below: dict[int, list[PlanItem]] = {}
-    roots = []
-    for item in plan.items:
-        parents = [lsn for lsn in item.because if lsn in known and lsn != item.lsn]
-        if parents:
-            below.setdefault(parents[0], []).append(item)
-        else:
-            roots.append(item)
+    roots, below = plan.tree()
 
     def lines(item: PlanItem) -> list[str]:
         said = f': "{one_line(item.text)}"' if item.text is not None else ""
-        facts = [f"LSN {item.lsn}", item.event_id, moment(item.recorded_at), item.actor or "", item.reason]
+        why = "" if item.reason == item.role else item.reason
+        facts = [f"LSN {item.lsn}", item.event_id, moment(item.recorded_at), item.actor or "", why]
         mark = "undo" if item.reverts else "keep"
         return [f"{mark} {item.kind} ({item.role}){said}", " · ".join(safe(fact) for fact in facts if fact)]
 

@@ -7,9 +7,10 @@ import sys
 
 from walnut.cli import options
 from walnut.cli.exits import NOTHING, OK, Usage
-from walnut.cli.screen import Screen, counted
+from walnut.cli.screen import Screen
 from walnut.cli.trees import draw_plan
 from walnut.cli.verb import Verb
+from walnut.model.words import counted
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,8 @@ from walnut.cli import options
 from walnut.cli.exits import DAMAGE, OK
 from walnut.cli.screen import Screen
 from walnut.cli.verb import Verb
+from walnut.model.results import Stats
+from walnut.model.words import counted
 
 
 def _none(parser: argparse.ArgumentParser) -> None:
@@ -39,15 +41,21 @@ def _stats(args: argparse.Namespace, screen: Screen) -> int:
                 ("memories", f"{stats.memories:,}"),
                 ("scopes", f"{stats.scopes:,}"),
                 ("events", f"{stats.last_lsn:,}"),
-                ("log", f"{size(stats.log_bytes)} in {stats.segments} segments, format {stats.format}"),
+                ("log", f"{size(stats.log_bytes)} in {counted(stats.segments, 'segment')}, format {stats.format}"),
                 ("views", size(stats.view_bytes)),
-                ("checkpoints", f"{size(stats.checkpoint_bytes)}, at LSN {list(stats.checkpoints) or 'none yet'}"),
+                ("checkpoints", _checkpoints(stats)),
             ]
         )
         for view in stats.views:
             state = f"stopped at LSN {view.failed_at}: {view.failure}" if view.failure else "works"
             screen.facts([(f"view {view.name} v{view.version}", f"at LSN {view.applied_lsn}, {state}")])
     return DAMAGE if any(view.failure for view in stats.views) else OK
+
+
+def _checkpoints(stats: Stats) -> str:
+    if not stats.checkpoints:
+        return "none yet"
+    return f"{size(stats.checkpoint_bytes)}, at LSN {', '.join(f'{lsn:,}' for lsn in stats.checkpoints)}"
 
 
 def _checkpoint(args: argparse.Namespace, screen: Screen) -> int:

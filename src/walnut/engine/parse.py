@@ -200,7 +200,7 @@ def plan_revert(
     kinds: Iterable[str],
     include_suspects: bool,
 ) -> PlanRevert:
-    """The arguments of `plan_revert`; at least one selector must be given."""
+    """The arguments of `plan_revert`; whether they select by anything is judged where the plan is made."""
     request = PlanRevert(
         events=evidence(events, where="events", most=1 << 20),
         actor=None if actor is None else limits.name(actor, where="actor"),
@@ -214,12 +214,6 @@ def plan_revert(
     for kind in request.kinds:
         if not _KIND.fullmatch(kind):
             raise InvalidArgument("not the name of a kind", where="kinds", hint="like memory.write")
-    if request == PlanRevert(include_suspects=request.include_suspects) or request.source == {}:
-        raise InvalidArgument(
-            "nothing is selected by",
-            where="plan_revert",
-            hint="give events, actor, source, session, since, until or kinds",
-        )
     return request
 
 

@@ -9,6 +9,10 @@ import msgspec
 
 from walnut.model.event import Json
 from walnut.model.requests import Durability, Selector
+from walnut.model.words import counted
+
+#: Levels a printed tree is indented by; what lies deeper stands below one another.
+_DEEPEST = 16
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,23 +179,30 @@ class RevertPlan(msgspec.Struct, frozen=True, kw_only=True):
     memory_ids: tuple[str, ...]
     include_suspects: bool = False
 
-    def __str__(self) -> str:
-        by_lsn = {item.lsn: item for item in self.items}
-        lines: list[str] = []
-
-        def draw(item: PlanItem, depth: int) -> None:
-            mark = "undo" if item.reverts else "keep"
-            said = f": {item.text}" if item.text is not None else ""
-            lines.append(f"{'  ' * depth}{mark} [{item.event_id}] {item.role}, {item.reason}{said}")
-            for child in self.items:
-                if child.because and child.because[0] == item.lsn and child.lsn != item.lsn:
-                    draw(child, depth + 1)
-
+    def tree(self) -> tuple[list[PlanItem], dict[int, list[PlanItem]]]:
+        """The items that nothing planned pulled in, and by LSN those that each one did."""
+        known = {item.lsn for item in self.items}
+        roots: list[PlanItem] = []
+        below: dict[int, list[PlanItem]] = {}
         for item in self.items:
-            if not item.because or item.because[0] not in by_lsn:
-                draw(item, 0)
-        undone = sum(item.reverts for item in self.items)
-        lines.append(f"{undone} events, {len(self.memory_ids)} memories; nothing is done until the plan is applied")
+            parent = next((lsn for lsn in item.because if lsn in known and lsn != item.lsn), None)
+            (roots if parent is None else below.setdefault(parent, [])).append(item)
+        return roots, below
+
+    def __str__(self) -> str:
+        roots, below = self.tree()
+        lines: list[str] = []
+        open_items = [(item, 0) for item in reversed(roots)]  # a chain may be longer than Python's stack is deep
+        while open_items:
+            item, depth = open_items.pop()
+            mark = "undo" if item.reverts else "keep"
+            why = item.role if item.reason == item.role else f"{item.role}, {item.reason}"
+            said = f": {item.text}" if item.text is not None else ""
+            lines.append(f"{'  ' * min(depth, _DEEPEST)}{mark} [{item.event_id}] {why}{said}")
+            open_items += [(child, depth + 1) for child in reversed(below.get(item.lsn, []))]
+        undone = counted(sum(item.reverts for item in self.items), "event")
+        memories = counted(len(self.memory_ids), "memory")
+        lines.append(f"{undone}, {memories}; nothing is done until the plan is applied")
         return "\n".join(lines)
 
 
@@ -220,8 +231,8 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verdict(self) -> str:
         """One line."""
-        what = f"{self.events} events in {self.segments} segments, {self.bytes_read} bytes"
-        return f"intact: {what}" if self.ok else f"DAMAGED ({len(self.findings)} findings): {what}"
+        what = f"{counted(self.events, 'event')} in {counted(self.segments, 'segment')}, {self.bytes_read:,} bytes"
+        return f"intact: {what}" if self.ok else f"DAMAGED ({counted(len(self.findings), 'finding')}): {what}"
 
 
 class RepairReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ def to_ns(when: When, *, where: str) -> int:
     if isinstance(when, datetime):
         if when.utcoffset() is None:
             raise InvalidArgument(
-                "a time without a zone", where=where, hint="use an aware datetime: datetime.now(timezone.utc)"
+                "a time without a zone", where=where, hint="say it: 2026-02-01T12:00:00Z, or datetime.now(timezone.utc)"
             )
     elif isinstance(when, date):
         when = datetime(when.year, when.month, when.day, tzinfo=UTC)

@@ -17,6 +17,7 @@ from walnut.model.requests import Selector
 from walnut.model.results import PlanItem, RevertPlan
 from walnut.model.scope import within
 from walnut.model.times import from_ns
+from walnut.model.words import counted
 from walnut.ports import Log
 from walnut.undo import select
 from walnut.undo.select import REVERTED, matches
@@ -44,7 +45,7 @@ def plan(
 ) -> RevertPlan:
     """What undoing the selection would touch, in the bound scope and below, as of the snapshot.
 
-    Errors: InvalidArgument when nothing is selected by.
+    Errors: InvalidArgument when no selector is given.
     """
     select.check(selector)
     closure = _Closure(snapshot, log, bound_scope)
@@ -103,7 +104,7 @@ class _Closure:
             for lsn, event in sorted(self._doubtful.items()):
                 because, left = self._evidence(event)
                 if lsn not in self.entries and not left:
-                    self._plan(event, "derived", "derived from " + _count(because), because)
+                    self._plan(event, "derived", "derived from " + counted(len(because), "event"), because)
         return len(self.entries) > before
 
     def suspect(self, *, reverts: bool) -> bool:
@@ -133,7 +134,7 @@ class _Closure:
             known = self.entries.get(lsn)
             if known is None or not known.reverts:
                 because, left = self._evidence(event)
-                reason = f"kept: {_count(left)} of its evidence left of {len(because) + len(left)}"
+                reason = f"kept: {counted(len(left), 'event')} of its evidence left of {len(because) + len(left)}"
                 self.entries[lsn] = _Entry(event, "needs_recompute", reason, reverts=False, because=because)
 
     def _plan(self, event: Event, role: Role, reason: str, because: tuple[int, ...] = ()) -> None:
@@ -204,10 +205,6 @@ def _item(entry: _Entry) -> PlanItem:
 
 def _memory_ids(event: Event) -> list[str]:
     return [ids.touch_text(key) for key in event.touch_keys() if key.startswith(_MEMORY)]
-
-
-def _count(lsns: tuple[int, ...]) -> str:
-    return "1 event" if len(lsns) == 1 else f"{len(lsns)} events"
 
 
 def _ranges(lsns: Iterable[int]) -> tuple[tuple[int, int], ...]:

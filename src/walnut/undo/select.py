@@ -15,11 +15,11 @@ _FINAL = frozenset({"memory.erased", "memory.purged", "memory.recalled"})
 
 def check(selector: Selector) -> None:
     """InvalidArgument when it selects by nothing: an undo of everything is never meant."""
-    if selector == Selector():
+    if selector == Selector() or selector.source == {}:
         raise InvalidArgument(
-            "nothing is selected by",
-            where="selector",
-            hint="pass events, actor, source, session, since, until or kinds",
+            "no selector is given",
+            where="plan_revert",
+            hint="give events, actor, source, session, since, until or kinds",
         )
 
 
