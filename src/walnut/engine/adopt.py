@@ -3,17 +3,18 @@
 An empty store takes over the secret, LSNs, ids and times of a whole export, and so becomes the same store; one that
 holds the beginning of it takes the rest. Any other store appends under LSNs of its own: references between events
 are remapped, ids of events and of memories without a key stay, memories with a key get the id this store gives it.
+An id that names something outside the bound scope becomes another one: for this import the other does not exist.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
-from walnut.engine import foreign, govern
+from walnut.engine import foreign, govern, keys
 from walnut.engine.foreign import References
 from walnut.engine.handle import Handle
 from walnut.engine.moment import look
@@ -22,6 +23,9 @@ from walnut.errors import InvalidArgument, ScopeError, VersionConflict
 from walnut.model.event import Content, Draft, Event, Json
 from walnut.model.scope import ROOT, within
 from walnut.ports import Batch, Condition
+
+if TYPE_CHECKING:
+    from walnut.views.reader import Snapshot
 
 _BATCH = 200
 _RETRIES = 100
@@ -177,11 +181,13 @@ class Incoming:
         """Append those that are not here yet, on condition that none of them came meanwhile."""
         log = self._handle.store.log
         newest = self._handle.sync_own()
+        now = self._handle.store.system.now()
         with look(self._handle, at_least=newest) as view:
             upto = view.snapshot.lsn
+            pending = [tuple(self._inside(view.snapshot, event) for event in each) for each in self._pending]
             known = {
                 event.lsn: lsn
-                for transaction in self._pending
+                for transaction in pending
                 for event in transaction
                 if (lsn := view.snapshot.event_lsn(event.raw_id)) is not None
             }
@@ -189,12 +195,13 @@ class Incoming:
         batch: list[tuple[Draft, ...]] = []
         written: list[int] = []
         already = 0
-        for transaction in self._pending:
+        for transaction in pending:
             if any(event.lsn in known for event in transaction):
-                self._references.learn(transaction, known)
+                named = {old: lsn for old, lsn in known.items() if not self._is_outside(lsn)}
+                self._references.learn(transaction, named)
                 already += len(transaction)
                 continue
-            keep = self._keep_times and transaction[0].recorded_at >= last_time
+            keep = self._keep_times and last_time <= transaction[0].recorded_at <= now
             last_time = transaction[0].recorded_at if keep else 2**63
             drafts = [(event.lsn, draft) for event in transaction if (draft := self._draft(event, keep)) is not None]
             written += [lsn for lsn, _ in drafts]
@@ -209,7 +216,37 @@ class Incoming:
         self.already += already
 
     def _draft(self, event: Event, keep_time: bool) -> Draft | None:  # noqa: FBT001 - private, one caller
-        return foreign.remapped(event, self._references, keep_time=keep_time)
+        draft = foreign.remapped(event, self._references, keep_time=keep_time)
+        if draft is None or draft.kind != foreign.REVERTED:
+            return draft
+        undone = (lsn for low, high in foreign.ranges(draft.content.payload) for lsn in range(low, high + 1))
+        changed = (touch for lsn in undone for touch in self._handle.store.log.get(lsn).touch_keys())
+        return msgspec.structs.replace(draft, touches=tuple(dict.fromkeys((*draft.touches, *changed))))
+
+    def _inside(self, snapshot: Snapshot, event: Event) -> Event:
+        """The event with other ids for itself and its memories where its own name what is outside the scope."""
+        log = self._handle.store.log
+        raw_id, touches = event.raw_id, event.touch_keys()
+        lsn = snapshot.event_lsn(raw_id)
+        if lsn is not None and self._is_outside(lsn) and not self._is_readable(lsn):
+            raw_id = raw_id[:6] + self._other(raw_id)[:10]
+        outside = {touch for touch in touches if (lsns := log.stream(touch)) and self._is_outside(lsns[0])}
+        if raw_id == event.raw_id and not outside:
+            return event
+        raw = b"".join(touch[:1] + self._other(touch) if touch in outside else touch for touch in touches)
+        return msgspec.structs.replace(event, raw_id=raw_id, raw_touches=raw)
+
+    def _is_outside(self, lsn: int) -> bool:
+        content, scope = self._handle.store.log.get(lsn).content, self._handle.binding.scope
+        return scope != ROOT if content is None else not within(content.scope, scope)
+
+    def _is_readable(self, lsn: int) -> bool:
+        content = self._handle.store.log.get(lsn).content
+        return content is not None and content.scope in self._handle.readable
+
+    def _other(self, name: bytes) -> bytes:
+        """16 bytes that stand for a name in this scope: the same ones each time it is imported."""
+        return keys.foreign(self._handle.store.log.secret, self._handle.binding.scope, name)
 
     def _count(self, written: int, last_lsn: int) -> None:
         self.written += written

@@ -1,22 +1,91 @@
-"""Events of another store as drafts for this one: the same, or with every reference remapped."""
+"""Events of another store: checked, and made drafts for this one: the same, or with every reference remapped."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from walnut.engine import keys
+from walnut.engine.handle import check_actor
 from walnut.errors import FormatTooNew, InvalidArgument
 from walnut.model import ids
-from walnut.model.event import OWN_NAMESPACES, Content, Draft, Event, Json
+from walnut.model.event import DELETE, INSERT, NONE, OWN_NAMESPACES, UPDATE, Content, Draft, Event, Json
 from walnut.model.requests import Forget, Remember
+from walnut.policy import limits
 
 REVERTED = "memory.reverted"
 _RECALLED = "memory.recalled"
 _WRITES = ("memory.write", "memory.update")
 _KNOWN = (*_WRITES, "memory.delete", _RECALLED, REVERTED)
+_KIND = re.compile(r"[a-z_.]{1,48}")
+_TIMES = ("occurred_at", "valid_from", "valid_until")
+_END_OF_TIME = 2**63 - 1
+#: Bytes of a payload: text, data and embedding, each at its limit, have room in it.
+_MAX_PAYLOAD = 4 << 20
+
+
+class _Written(msgspec.Struct):
+    """What the views rely on in the payload of a memory."""
+
+    text: str
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+    confidence: Annotated[float, Meta(ge=0, le=1)] | None = None
+    ttl: Annotated[int, Meta(gt=0, le=_END_OF_TIME)] | None = None
+    embedding: tuple[float, ...] = ()
+
+
+class _Shown(msgspec.Struct):
+    shown: tuple[int, ...]
+
+
+class _Undone(msgspec.Struct):
+    ranges: tuple[tuple[int, int], ...]
+
+
+class _Nothing(msgspec.Struct):
+    pass
+
+
+#: By kind: the form of the payload, the ops it may have, whether it is about memories.
+_FORMS: dict[str, tuple[type[msgspec.Struct], tuple[str, ...], bool]] = {
+    "memory.write": (_Written, (INSERT,), True),
+    "memory.update": (_Written, (UPDATE,), True),
+    "memory.delete": (_Nothing, (DELETE,), True),
+    _RECALLED: (_Shown, (NONE,), False),
+    REVERTED: (_Undone, (NONE,), False),
+}
+
+
+def check(event: Event) -> None:
+    """Refuse what no Walnut writes: an event is stored for good, and one that can't be folded stops the views.
+
+    Errors: InvalidArgument, ScopeError.
+    """
+    content = event.content
+    if not _KIND.fullmatch(event.kind):
+        raise InvalidArgument("not the name of a kind", where="kind")
+    if content is None:
+        return
+    check_actor(content.actor)
+    limits.json(content.payload, where="payload", limit=_MAX_PAYLOAD)
+    limits.json(content.source, where="source", limit=limits.MAX_SOURCE)
+    numbers = (*content.caused_by, *(when for name in _TIMES if (when := getattr(content, name)) is not None))
+    if not all(-_END_OF_TIME <= number <= _END_OF_TIME for number in numbers):
+        raise InvalidArgument("a time or an LSN is out of range", where="content")
+    form, ops, of_memories = _FORMS.get(event.kind, (_Nothing, (event.op,), False))
+    touches_memory = event.raw_touches[:1] == keys.MEMORY
+    try:
+        msgspec.convert(content.payload, form)
+    except msgspec.ValidationError:  # its text may hold content
+        raise InvalidArgument("the payload is not one of this kind", where="payload") from None
+    if event.op not in ops or (of_memories and not touches_memory):
+        raise InvalidArgument("op and touches are not those of this kind", where="op")
 
 
 class References:
@@ -50,7 +119,7 @@ class References:
 
     def learn_key(self, event: Event) -> None:
         """Take in the key of a memory."""
-        if self.same_secret or event.content is None or event.kind not in _WRITES:
+        if event.content is None or event.kind not in _WRITES:
             return
         key = event.content.payload.get("key")
         if isinstance(key, str):
@@ -109,9 +178,10 @@ def remapped(event: Event, references: References, *, keep_time: bool) -> Draft 
     touches = tuple(dict.fromkeys(map(references.touch, event.touch_keys())))
     causes = [lsn for old in content.caused_by if (lsn := references.lsn(old)) is not None]
     content = msgspec.structs.replace(content, payload=payload, caused_by=tuple(causes))
-    idem = event.idem
-    if idem is not None and content.idempotency_key is not None and not references.same_secret:
+    idem = None
+    if event.idem is not None and content.idempotency_key is not None:
         idem = keys.idempotency(references.secret, content.scope, content.idempotency_key)
+    if idem is not None and (not references.same_secret or content.request_hash is None):
         content = msgspec.structs.replace(content, request_hash=_request(event, content, touches, references.secret))
     if not keep_time and event.kind in _WRITES:
         content = _times_kept(content, event.recorded_at)
@@ -145,10 +215,8 @@ def _payload(kind: str, payload: dict[str, Json], references: References) -> dic
 
 
 def _in_range(references: References, low: int, high: int) -> Iterator[int]:
-    yield from range(low, min(high, references.same_upto) + 1)
-    for old in range(max(low, references.same_upto + 1), high + 1):
-        if old in references.lsns:
-            yield old
+    yield from range(max(low, 1), min(high, references.same_upto) + 1)
+    yield from (old for old in references.lsns if low <= old <= high and old > references.same_upto)
 
 
 def _joined(lsns: list[int]) -> list[Json]:
@@ -169,7 +237,8 @@ def _times_kept(content: Content, recorded_at: int) -> Content:
     until = content.valid_until
     ttl = payload.pop("ttl", None)
     if isinstance(ttl, int):
-        until = recorded_at + ttl if until is None else min(until, recorded_at + ttl)
+        end = min(recorded_at + ttl, _END_OF_TIME)
+        until = end if until is None else min(until, end)
     occurred = recorded_at if content.occurred_at is None else content.occurred_at
     return msgspec.structs.replace(content, payload=payload, occurred_at=occurred, valid_until=until)
 
@@ -180,7 +249,7 @@ def _request(event: Event, content: Content, touches: tuple[bytes, ...], secret:
         return keys.request(secret, Forget(memory_id=ids.touch_text(touches[0])))
     if event.kind in _WRITES and not content.caused_by and (event.kind == "memory.write" or "key" in content.payload):
         given = {name: value for name, value in content.payload.items() if name in Remember.__struct_fields__}
-        times = {name: getattr(content, name) for name in ("occurred_at", "valid_from", "valid_until")}
+        times = {name: getattr(content, name) for name in _TIMES}
         asked = {**given, **times, "source": content.source, "subject": content.subject}
         return keys.request(secret, msgspec.convert(asked, Remember))
     return blake2b(event.raw_id, digest_size=16, key=secret, person=b"foreign").digest()

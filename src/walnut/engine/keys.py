@@ -31,6 +31,11 @@ def request(secret: bytes, asked: Remember | Forget) -> bytes:
     return _hash(secret, b"request", _canonical((type(asked).__name__, bare)))
 
 
+def foreign(secret: bytes, scope: str, name: bytes) -> bytes:
+    """16 bytes for what an import into a scope calls by a name that is taken outside of it."""
+    return _hash(secret, b"foreign", scope.encode() + b"\0" + name)
+
+
 def memory_or_none(text: str | None) -> bytes | None:
     """`mem_…` -> its 17-byte touch, None when it is not the id of a memory."""
     if text is None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from walnut.engine import foreign
 from walnut.engine.adopt import Header, Incoming
 from walnut.errors import FormatTooNew, IdempotencyConflict, ImportRejected, InvalidArgument
 from walnut.interchange.report import ImportReport
@@ -175,7 +176,7 @@ class _Reading:
         self._last = told.lsn
         self.found[told.kind] = self.found.get(told.kind, 0) + 1
         try:
-            return Event(
+            event = Event(
                 lsn=told.lsn,
                 raw_id=ids.parse(told.id, prefix=ids.EVENT),
                 recorded_at=told.recorded_at,
@@ -190,8 +191,11 @@ class _Reading:
                 clock_raw=told.clock_raw,
                 schema=told.schema,
             )
+            foreign.check(event)
         except InvalidArgument as error:
             raise self._rejected(line, error.message) from None
+        else:
+            return event
 
     def _content(self, line: Line, told: _Content) -> Content:
         if not scope.within(scope.check(told.scope), self.header.scope):
