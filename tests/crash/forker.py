@@ -113,7 +113,10 @@ def interrupted(folder: str) -> None:
     log = FileLog.open(System(), folder)
     main = threading.get_ident()
 
+    begin = threading.Event()
+
     def rain() -> None:
+        begin.wait()
         for _ in range(400):
             threading.Event().wait(0.0005)
             signal.pthread_kill(main, signal.SIGINT)
@@ -124,6 +127,7 @@ def interrupted(folder: str) -> None:
     written = 0
     while True:
         try:
+            begin.set()
             while shower.is_alive():
                 log.append(single(f"i{next(names)}.0.1", 300))
                 written += 1
