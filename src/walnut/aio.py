@@ -199,7 +199,7 @@ class AsyncMemoryAt:
         """Every version of a memory, oldest first."""
         return await self._bridge.call(partial(read.history, self._handle, memory_id))
 
-    async def why(self, what: str | MemoryRecord | Ack, *, direction: Direction = "from") -> Explanation:
+    async def why(self, what: Evidence, *, direction: Direction = "from") -> Explanation:
         """The chain of evidence behind a memory; "influenced": what it led to."""
         return await self._bridge.call(partial(read.why, self._handle, what, direction=direction))
 

@@ -188,8 +188,8 @@ class MemoryAt:
         """
         return read.history(self._handle, memory_id)
 
-    def why(self, what: str | MemoryRecord | Ack, *, direction: Direction = "from") -> Explanation:
-        """The chain of evidence behind a memory, hit, ack or event id; "influenced": what it led to.
+    def why(self, what: Evidence, *, direction: Direction = "from") -> Explanation:
+        """The chain of evidence behind a memory, hit, ack, event id or LSN; "influenced": what it led to.
 
         What lies outside the scope shows as a stub. Errors: NotFound, InvalidArgument.
         """

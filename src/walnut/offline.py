@@ -35,7 +35,7 @@ def _verify(system: System, folder: str, progress: Callable[[int, int], None] | 
     try:
         return verify_folder(system, folder, progress=progress)
     except OSError as error:
-        raise storage_error(error, "verifying the log") from None
+        raise storage_error(error, "verifying the log", where=folder) from None
 
 
 def repair(
@@ -61,7 +61,7 @@ def repair(
     try:
         return repair_folder(system, folder, accept_loss=limits.flag(accept_loss, where="accept_loss"))
     except OSError as error:
-        raise storage_error(error, "repairing the log") from None
+        raise storage_error(error, "repairing the log", where=folder) from None
 
 
 def _check_folder(system: System, folder: str) -> None:

@@ -124,6 +124,15 @@ def at_moment(memory: Memory, args: argparse.Namespace) -> MemoryAt:
     return memory.as_of(system_time=args.as_of, valid_time=args.valid_at)
 
 
+def event(text: str) -> int | str:
+    """What names an event: an LSN, or an id as it stands.
+
+    >>> event("17"), event("evt_01")
+    (17, 'evt_01')
+    """
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
 def memory_id(reader: MemoryAt, args: argparse.Namespace) -> str:
     """The id of the memory that the options name, by id or by key."""
     if (args.memory_id is None) == (args.key is None):

@@ -200,7 +200,7 @@ def _version_row(version: Version) -> tuple[object, ...]:
 
 
 def _why_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("memory_id", metavar="ID", nargs="?", help="mem_… or evt_… as other commands print it")
+    parser.add_argument("memory_id", metavar="ID", nargs="?", help="mem_…, evt_… or an LSN, as other commands print it")
     parser.add_argument("--key", help="the key it was remembered with, instead of its id")
     parser.add_argument("--influenced", action="store_true", help="what it led to, instead of what it rests on")
     options.add_moment(parser)
@@ -210,7 +210,7 @@ def _why(args: argparse.Namespace, screen: Screen) -> int:
     with options.open_store(args) as memory:
         reader = options.at_moment(memory, args)
         what = options.memory_id(reader, args)
-        explanation = reader.why(what, direction="influenced" if args.influenced else "from")
+        explanation = reader.why(options.event(what), direction="influenced" if args.influenced else "from")
     if screen.json:
         screen.document(explanation)
     else:

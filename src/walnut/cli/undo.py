@@ -32,7 +32,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _revert(args: argparse.Namespace, screen: Screen) -> int:
     with options.open_store(args) as memory:
         plan = memory.plan_revert(
-            events=[int(each) if each.isascii() and each.isdigit() else each for each in args.event],
+            events=[options.event(each) for each in args.event],
             actor=args.from_actor,
             source=options.source(args.source),
             session=args.session,

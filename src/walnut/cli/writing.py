@@ -61,7 +61,7 @@ def _remember(args: argparse.Namespace, screen: Screen) -> int:
             occurred_at=args.occurred_at,
             valid_from=args.valid_from,
             valid_until=args.valid_until,
-            caused_by=[int(each) if each.isascii() and each.isdigit() else each for each in args.caused_by],
+            caused_by=[options.event(each) for each in args.caused_by],
             idempotency_key=args.idempotency_key,
             expected_version=args.expected_version,
             durability=args.durability,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -51,6 +52,8 @@ def export_file(
     target = Path(fspath(path))
     if not force and os.path.lexists(target):
         raise _exists(target)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         size, events = _write(memory, temporary, progress)

@@ -7,17 +7,21 @@ import errno
 from walnut.errors import AccessDenied, DurabilityUnknown, StorageFailed, StorageFull, WalnutError
 
 
-def storage_error(error: OSError, doing: str) -> WalnutError:
-    """The error for a failed syscall; nothing was acknowledged."""
+def storage_error(error: OSError, doing: str, *, where: str | None = None) -> WalnutError:
+    """The error for a failed syscall, `where` the folder if the caller knows it; nothing was acknowledged."""
     number = error.errno or 0
     name = errno.errorcode.get(number, str(number))
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StorageFull(
-            f"no space while {doing} ({name})", hint="make room; earlier writes stand, and work goes on then"
+            f"no space while {doing} ({name})",
+            where=where,
+            hint="make room; earlier writes stand, and work goes on then",
         )
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return AccessDenied(f"not allowed while {doing} ({name})", hint="check the folder's owner and mode")
-    return StorageFailed(f"the system failed while {doing} ({name})", hint="check the disk; nothing was acknowledged")
+        hint = "check the folder's owner and mode"
+        return AccessDenied(f"not allowed while {doing} ({name})", where=where, hint=hint)
+    hint = "check the disk; nothing was acknowledged"
+    return StorageFailed(f"the system failed while {doing} ({name})", where=where, hint=hint)
 
 
 def poisoned(cause: str = "an earlier sync failed") -> DurabilityUnknown:

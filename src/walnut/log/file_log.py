@@ -110,7 +110,7 @@ class FileLog:
         try:
             return cls(system, open_folder(system, folder, create=create, limit=busy_timeout))
         except OSError as error:
-            raise failures.storage_error(error, "opening the store") from None
+            raise failures.storage_error(error, "opening the store", where=folder) from None
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
