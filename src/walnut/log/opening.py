@@ -58,14 +58,29 @@ class Opened:
         self.write_lock.shared = self.sync_lock.shared = self.shared
 
     def alone(self) -> bool:
-        """Whether no other process has the store open; under the write lock. Leaves the presence lock shared."""
-        alone = self._system.try_lock_file(self.presence_fd)
+        """Whether no other process has the store open; under the write lock. Leaves the presence lock shared.
+
+        A verify holds it exclusively for a moment. Who then gets it shared looks once more, lest it take the
+        verify for a process that has the store open, and join nobody.
+        """
+        attempt, fd, looked = self._system.try_lock_file, self.presence_fd, False
         deadline = self._system.monotonic() + self._limit
-        while not self._system.try_lock_file(self.presence_fd, shared=True):
-            if self._system.monotonic() > deadline:
-                raise LogBusy("a repair has the store", where=self.folder, hint="try again when it is done")
-            self._system.sleep(0.002)
-        return alone
+        while not attempt(fd):
+            if attempt(fd, shared=True):
+                if looked:
+                    return False
+                looked = True
+                continue
+            looked = False
+            self._pause(deadline)
+        while not attempt(fd, shared=True):
+            self._pause(deadline)
+        return True
+
+    def _pause(self, deadline: float) -> None:
+        if self._system.monotonic() > deadline:
+            raise LogBusy("a verify or a repair has the store", where=self.folder, hint="try again when it is done")
+        self._system.sleep(0.002)
 
     def mark_clean(self, mark: State) -> None:
         """Note that nothing lies behind the mark."""
@@ -92,6 +107,7 @@ def open_folder(system: System, folder: str, *, create: bool, limit: float) -> O
     opened = Opened(system, folder, limit=limit)
     try:
         with opened.write_lock:
+            _refuse_half_repaired(system, folder)
             if not system.exists(f"{folder}/FORMAT"):
                 _create(system, opened)
             else:
@@ -122,6 +138,13 @@ def _refuse_foreign(system: System, folder: str) -> None:
     names = set(system.list_folder(folder))
     if not names & {"FORMAT", "keys"} and names - _OURS:
         raise NotAStore("the folder holds other things and no store", where=folder, hint="name a new or empty folder")
+
+
+def _refuse_half_repaired(system: System, folder: str) -> None:
+    if system.exists(f"{folder}/{segment.REPAIRING}"):
+        raise LogCorruption(
+            "a repair was interrupted", file=segment.REPAIRING, offset=0, hint="finish it: run `walnut repair`"
+        )
 
 
 def _create(system: System, opened: Opened) -> None:
@@ -174,6 +197,8 @@ def _enter(system: System, opened: Opened) -> None:
         )
     opened.segments.discover()
     opened.epoch = head[0]
+    with opened.sync_lock:
+        recovery.soil(shared)
 
 
 def _recover(system: System, opened: Opened) -> int:
@@ -186,6 +211,8 @@ def _recover(system: System, opened: Opened) -> int:
     head = shared.head()
     epoch = 1 + max(mark.epoch if mark else 0, head[0] if head else 0, ending.state.epoch)
     try:
+        if mark is None:  # who made the store may have died before its name was on disk
+            system.sync_directory(opened.folder)
         recovery.make_durable(system, segments, ending.state, mark)
     except OSError as error:
         raise failures.storage_error(error, "making the end of the log durable") from None

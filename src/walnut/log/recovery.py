@@ -245,7 +245,14 @@ def begin_epoch(system: System, shared: Shared, ending: Ending, *, epoch: int) -
     else:
         shared.intend(fresh.segment, fresh.end)
     shared.mark.store(fresh, mark.seq + 1 if mark is not None else 1)
-    if mark is not None and mark.clean:
-        shared.flush_mark()  # lest the disk call clean what is about to be written to
+    shared.flush_mark()  # lest the disk still call clean what is about to be written to
     shared.begin(epoch=epoch, boot_id=boot_id)
     return fresh
+
+
+def soil(shared: Shared) -> None:
+    """Take back that the log was left clean: by a process that joins one that is about to go. Under both locks."""
+    mark = shared.mark.load()
+    if mark is not None and mark.clean:
+        shared.mark.store(msgspec.structs.replace(mark, clean=0), mark.seq + 1)
+        shared.flush_mark()

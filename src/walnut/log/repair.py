@@ -2,7 +2,8 @@
 
 LSNs are kept: what is lost is filled with events of kind `log.lost` without content, so that every reference and
 every acknowledged version still means what it meant. The new segments are built in `log.new`, which is complete
-once it holds `READY`; from then on a repair that is interrupted is finished by running it again.
+once it holds `READY`: the list of what is new, and the report. From then on a repair that is interrupted is finished
+by running it again, and until it is the store is not opened: some of its files are old, some new, some elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from walnut.errors import LogBusy, LogCorruption
 from walnut.log import frame, keys, segment
 from walnut.log.keys import Identity
 from walnut.log.segments import Frame, Segment
-from walnut.log.shared import State
+from walnut.log.shared import FileLock, State
 from walnut.log.verify import next_good, read_mark, verify_folder
 from walnut.model.results import RepairReport
 from walnut.system import System
@@ -23,6 +24,15 @@ from walnut.system import System
 LOST = "log.lost"
 _READY = "READY"
 _LOST_AT_ONCE = 1000
+_BUSY_LIMIT = 10.0
+
+
+class _Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left to do once `log.new` is built: put `fresh` in place of what goes to the folder `aside`."""
+
+    fresh: tuple[str, ...]
+    aside: str
+    told: RepairReport
 
 
 def repair_folder(system: System, folder: str, *, accept_loss: bool = False) -> RepairReport:
@@ -30,15 +40,21 @@ def repair_folder(system: System, folder: str, *, accept_loss: bool = False) -> 
 
     Nobody else may have it open (LogBusy). NotAStore, LogCorruption when even the log's id is gone, OSError.
     """
-    log = f"{folder}/log"
-    presence = system.open_file(f"{log}/presence", create=True)
+    lock = FileLock(system, f"{folder}/log/lock.write", name="write", limit=_BUSY_LIMIT)
+    try:
+        with lock:  # who opens the store waits here, and finds the new files
+            return _alone(system, folder, accept_loss=accept_loss)
+    finally:
+        lock.close()
+
+
+def _alone(system: System, folder: str, *, accept_loss: bool) -> RepairReport:
+    presence = system.open_file(f"{folder}/log/presence", create=True)
     try:
         if not system.try_lock_file(presence):
             raise LogBusy("another process has the store open", where=folder, hint="close it first")
-        if system.exists(f"{folder}/log.new/{_READY}"):
-            return _swap(
-                system, folder, RepairReport(repaired=True, kept_events=0, lost_ranges=(), set_aside=(), findings=())
-            )
+        if system.exists(f"{folder}/{segment.REPAIRING}"):
+            return _swap(system, folder)
         report = verify_folder(system, folder)
         if report.ok:
             return _told(repaired=False, kept=report.events)
@@ -49,8 +65,8 @@ def repair_folder(system: System, folder: str, *, accept_loss: bool = False) -> 
         )
         if not accept_loss:
             return told
-        _rebuild(system, folder, identity)
-        return _swap(system, folder, told)
+        _rebuild(system, folder, identity, told)
+        return _swap(system, folder)
     finally:
         system.close_file(presence)
 
@@ -247,7 +263,7 @@ class _Builder:
         self.lsn, self.recorded_at = lsn, recorded_at
 
 
-def _rebuild(system: System, folder: str, identity: Identity) -> None:
+def _rebuild(system: System, folder: str, identity: Identity, told: RepairReport) -> None:
     """Build `log.new` with everything that can be kept, and say READY."""
     new = f"{folder}/log.new"
     system.make_folder(new)
@@ -267,28 +283,41 @@ def _rebuild(system: System, folder: str, identity: Identity) -> None:
     if not builder.lsn:
         builder.fill(1)
     builder.finish()
-    keys.write_whole(system, f"{new}/{_READY}", b"")
-    system.sync_directory(new)
-
-
-def _swap(system: System, folder: str, told: RepairReport) -> RepairReport:
-    """Put the damaged files aside and the new ones in their place; can be repeated."""
-    log, new = f"{folder}/log", f"{folder}/log.new"
-    fresh = {name for name in system.list_folder(new) if name != _READY}
     number = 1
     while system.exists(f"{folder}/damaged-{number}"):
         number += 1
-    aside = f"{folder}/damaged-{number}"
-    moved = []
+    ready = _Ready(fresh=tuple(system.list_folder(new)), aside=f"damaged-{number}", told=told)
+    keys.write_whole(system, f"{new}/{_READY}", msgspec.json.encode(ready))
+    system.sync_directory(new)
+    system.sync_directory(folder)
+
+
+def _swap(system: System, folder: str) -> RepairReport:
+    """Put the damaged files aside and the new ones in their place; can be repeated."""
+    log, new = f"{folder}/log", f"{folder}/log.new"
+    ready = _read_ready(system, folder)
+    aside = f"{folder}/{ready.aside}"
+    system.make_folder(aside)
     for name in system.list_folder(log):
         ours = segment.parse_name(name.removesuffix(".idx")) or name in ("mark", "shared")
-        if ours and name not in fresh:
-            system.make_folder(aside)
+        if ours and name not in ready.fresh:
             system.rename(f"{log}/{name}", f"{aside}/{name}")
-            moved.append(f"damaged-{number}/{name}")
-    for name in fresh:
-        system.rename(f"{new}/{name}", f"{log}/{name}")
-    system.sync_directory(log)
+    for name in ready.fresh:
+        if system.exists(f"{new}/{name}"):
+            system.rename(f"{new}/{name}", f"{log}/{name}")
+    for changed in (aside, log, new, folder):
+        system.sync_directory(changed)
+    moved = tuple(f"{ready.aside}/{name}" for name in system.list_folder(aside))
     system.remove(f"{new}/{_READY}")
-    system.sync_directory(folder)
-    return msgspec.structs.replace(told, set_aside=tuple(moved))
+    system.sync_directory(new)
+    return msgspec.structs.replace(ready.told, set_aside=moved)
+
+
+def _read_ready(system: System, folder: str) -> _Ready:
+    fd = system.open_file(f"{folder}/{segment.REPAIRING}", write=False)
+    try:
+        return msgspec.json.decode(system.read_at(fd, system.file_size(fd), 0), type=_Ready)
+    except msgspec.MsgspecError:
+        raise LogCorruption("the list of repaired files is damaged", file=segment.REPAIRING, offset=0) from None
+    finally:
+        system.close_file(fd)

@@ -19,6 +19,8 @@ LARGEST = 64 * 1024 * 1024
 CHAIN_BLAKE2B_256 = 1
 #: The name of a prepared file that waits to become a segment.
 SPARE = "spare"
+#: In a store's folder while a repair puts new files in place of damaged ones.
+REPAIRING = "log.new/READY"
 #: Features that a reader must know to read a segment; none yet.
 INCOMPATIBLE = 0
 

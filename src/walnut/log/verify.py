@@ -163,6 +163,14 @@ def read_mark(system: System, folder: str, log_id: bytes) -> State | None:
 
 def verify_folder(system: System, folder: str, *, progress: Progress | None = None) -> VerifyReport:
     """Check a store offline, read-only; whoever has it open may go on. NotAStore, FormatTooNew."""
+    report = _verify_log(system, folder, progress)
+    if system.exists(f"{folder}/{segment.REPAIRING}"):
+        unfinished = Finding(file=segment.REPAIRING, offset=0, message="a repair was interrupted: run it again")
+        report = msgspec.structs.replace(report, ok=False, findings=(unfinished, *report.findings))
+    return report
+
+
+def _verify_log(system: System, folder: str, progress: Progress | None) -> VerifyReport:
     try:
         identity = keys.load(system, folder)
     except LogCorruption as error:
