@@ -56,19 +56,13 @@ def handle(
         address=address,
         create=limits.flag(create, where="create"),
         network_file_system=limits.flag(network_file_system, where="network_file_system"),
-        busy_timeout=_seconds(busy_timeout),
+        busy_timeout=limits.seconds(busy_timeout, where="busy_timeout"),
         checkpoint_every=limits.whole(checkpoint_every, where="checkpoint_every"),
     )
     machine = system or System()
     log, open_views = backend(machine, wish)
     store = Store(str(url), log=log, open_views=open_views, system=machine)
     return Handle(store, binding, durability=level, owner=True)
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise InvalidArgument("not a number of seconds", where="busy_timeout", hint="zero or more")
-    return float(value)
 
 
 def _backend(url: str | PathLike[str]) -> tuple[Backend, str]:

@@ -68,7 +68,11 @@ def test_steps_of_other_scopes_are_stubs(world: World) -> None:
     for step in found.root.steps:
         assert (step.text, step.actor, step.scope, step.source, step.steps) == (None, None, None, None, ())
     world.shown(fact, scope="user:b", actor="agent:b")
-    assert explain(world, fact, "influenced").root.steps[0].actor is None
+    world.write("made of it", scope="user:b", caused_by=(fact,))
+    assert explain(world, fact, "influenced").root.steps == (), "what others made of it does not exist"
+    below = world.write("made of it", scope="user:a/session:1", caused_by=(fact,))
+    (step,) = explain(world, fact, "influenced").root.steps
+    assert (step.lsn, step.text, step.actor) == (below, None, None)
 
 
 def test_undone_evidence_is_marked(world: World) -> None:

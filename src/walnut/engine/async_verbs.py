@@ -13,6 +13,7 @@ from walnut.engine.verbs import EventLog, Upkeep
 from walnut.model.event import Event
 from walnut.model.given import ViewChecks
 from walnut.model.results import Position, Stats, VerifyReport
+from walnut.policy import limits
 
 #: LSNs that a reading thread takes at a time.
 _CHUNK = 256
@@ -42,6 +43,8 @@ class AsyncEventLog:
 
     async def tail(self, *, after: int | None = None, timeout: float | None = None) -> AsyncIterator[Event]:  # noqa: ASYNC109 - the quiet after which it ends
         """Events as they become durable, from any process; ends when none came for `timeout` seconds."""
+        if timeout is not None:
+            limits.seconds(timeout, where="timeout")
         last = await self._bridge.call(partial(govern.begin, self._handle, after))
         loop = self._bridge.loop
         quiet_since = loop.time()

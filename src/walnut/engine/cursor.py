@@ -46,5 +46,6 @@ def read(handle: Handle, request: Listing) -> Place:
 
 def _seal(handle: Handle, request: Listing, data: bytes) -> bytes:
     filters = msgspec.structs.replace(request, cursor=None, limit=0)
-    bound = msgspec.msgpack.encode((handle.binding.scope, filters, data))
+    binding = handle.binding
+    bound = msgspec.msgpack.encode((binding.scope, binding.lsn, binding.valid_at, filters, data))
     return blake2b(bound, digest_size=_SEAL, key=handle.store.log.secret, person=b"cursor").digest()

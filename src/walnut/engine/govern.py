@@ -52,7 +52,8 @@ def _below(handle: Handle, event: Event) -> bool:
 
 def tail(handle: Handle, *, after: int | None, timeout: float | None) -> Iterator[Event]:
     """The events of the scope and below as they become durable."""
-    return _follow(handle, begin(handle, after), timeout)
+    patience = None if timeout is None else limits.seconds(timeout, where="timeout")
+    return _follow(handle, begin(handle, after), patience)
 
 
 def begin(handle: Handle, after: int | None) -> int:
@@ -153,8 +154,7 @@ def apply(handle: Handle, plan: RevertPlan) -> Write:
     from walnut.undo import revert
 
     handle.check_open()
-    if not isinstance(plan, RevertPlan):
-        raise InvalidArgument(f"a plan is expected, not a {type(plan).__name__}", where="plan")
+    plan = _sound(plan)
     binding = handle.binding
     if plan.scope != binding.scope:
         raise ScopeError("the plan was made in another scope", where="plan", hint="plan and apply with one handle")
@@ -173,9 +173,24 @@ def apply(handle: Handle, plan: RevertPlan) -> Write:
     return Write(handle, [revert.draft(seen)], handle.durability, (revert.condition(seen),))
 
 
+def _sound(plan: RevertPlan) -> RevertPlan:
+    """The plan itself, if everything in it is of its type: a caller may have made it up."""
+    if not isinstance(plan, RevertPlan):
+        raise InvalidArgument(f"a plan is expected, not a {type(plan).__name__}", where="plan")
+    try:
+        sound = msgspec.json.decode(msgspec.json.encode(plan), type=RevertPlan)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        raise InvalidArgument("not a plan as plan_revert makes them", where="plan") from None
+    for when in (sound.selector.since, sound.selector.until):
+        if when is not None:
+            limits.whole(when, where="plan", least=-(2**63))
+    return sound
+
+
 def wait(handle: Handle, lsn: int | None, *, timeout: float) -> int:
     """Wait until the views hold an LSN."""
     handle.check_open()
+    timeout = limits.seconds(timeout, where="timeout")
     durable = handle.sync_own()
     wanted = durable if lsn is None else limits.whole(lsn, where="lsn")
     until = handle.store.system.monotonic() + timeout

@@ -15,6 +15,7 @@ from walnut.engine.handle import Handle
 from walnut.errors import NotFound
 from walnut.model import ids
 from walnut.model.event import Event
+from walnut.model.requests import Listing, Recall
 from walnut.model.results import MemoryRecord
 from walnut.model.scope import within
 from walnut.model.times import from_ns
@@ -85,6 +86,23 @@ def _visible(handle: Handle, found: Found, *, below: bool) -> Found | None:
         return None
     readable = content.scope in handle.readable or (below and within(content.scope, handle.binding.scope))
     return found if readable else None
+
+
+def passes(handle: Handle, found: Found, asked: Recall | Listing) -> bool:
+    """Whether the filters hold for what the log says; the view has answered them already, but may be wrong."""
+    event, content = found.event, found.event.content
+    if content is None:
+        return False
+    occurred = event.recorded_at if content.occurred_at is None else content.occurred_at
+    holds = (asked.since is None or occurred >= asked.since) and (asked.until is None or occurred < asked.until)
+    if asked.tags:
+        holds = holds and set(asked.tags) <= {*_texts(content.payload.get("tags"))}
+    if asked.min_confidence is not None:
+        confidence = content.payload.get("confidence")
+        holds = holds and isinstance(confidence, int | float) and confidence >= asked.min_confidence
+    if not holds:
+        handle.store.views.distrust()
+    return holds
 
 
 def shadowed(handle: Handle, snapshot: Snapshot, found: Found, moment: Moment) -> bool:

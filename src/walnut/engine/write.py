@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from walnut.engine import evidence, keys, parse
 from walnut.engine.handle import Handle
-from walnut.errors import InvalidArgument, NotFound, VersionConflict
+from walnut.errors import InvalidArgument, NotFound, VersionConflict, WalnutError
 from walnut.model import ids
 from walnut.model.event import DELETE, INSERT, UPDATE, Content, Draft, Json
 from walnut.model.requests import Durability, Forget, Remember
@@ -44,8 +44,10 @@ class Write:
         self.again = again
         self.note = handle.note.take() if handle.note else None
         grouped: list[tuple[Draft, ...]] = [(draft,) for draft in transactions]
-        if self.note is not None and grouped:
+        if self.note is not None and len(grouped) == 1:
             grouped[0] = (self.note, *grouped[0])
+        elif self.note is not None and grouped:  # were the first of them known, the note would not go before the rest
+            grouped.insert(0, (self.note,))
         self.batch = Batch(transactions=tuple(grouped), conditions=conditions, durability=durability)
 
     def settle(self, appended: Sequence[Appended]) -> None:
@@ -185,7 +187,7 @@ def _draft(handle: Handle, request: Remember, conditions: list[Condition]) -> Dr
     idem, fingerprint = _idempotency(handle, request)
     kind, op, renamed = "memory.write", INSERT, None
     if request.memory_id is not None:
-        touch = _existing(handle, request, idem)
+        touch = _existing(handle, request, idem, conditions)
         kind, op = "memory.update", UPDATE
     elif request.key is not None:
         touch = keys.memory_of_key(log.secret, binding.scope, request.key)
@@ -241,17 +243,30 @@ def _idempotency(handle: Handle, request: Remember | Forget) -> tuple[bytes | No
     return keys.idempotency(secret, handle.binding.scope, key), keys.request(secret, request)
 
 
-def _existing(handle: Handle, request: Remember, idem: bytes | None) -> bytes:
+def _existing(handle: Handle, request: Remember, idem: bytes | None, conditions: list[Condition]) -> bytes:
     """The touch of the memory that a new version is written for; it must exist in the bound scope."""
     touch = keys.memory_or_none(request.memory_id)
     if request.key is not None:
         keyed = keys.memory_of_key(handle.store.log.secret, handle.binding.scope, request.key)
         if touch != keyed:
             raise InvalidArgument("key and memory_id name different memories", where="memory_id", hint="pass one")
+    newest = handle.sync_own()
     version = evidence.version_in_scope(handle, touch)
     if touch is None or (version is None and (idem is None or handle.store.log.find_idem(idem) is None)):
         raise NotFound("no such memory", where="memory_id")
+    conditions += (_not_since(touch, kind, newest) for kind in ("memory.delete", "memory.reverted"))
     return touch
+
+
+def _not_since(touch: bytes, kind: str, after: int) -> Condition:
+    """No forget and no undo of the memory came between looking for it and writing it."""
+
+    def error(lsn: int) -> WalnutError:
+        if kind == "memory.delete":
+            return NotFound("no such memory", where="memory_id")
+        return _conflict(lsn)
+
+    return Condition(after=after, matches=lambda event: event.kind == kind and touch in event.touch_keys(), error=error)
 
 
 def _unchanged(handle: Handle, touch: bytes, expected: int) -> Condition:

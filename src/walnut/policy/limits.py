@@ -19,6 +19,7 @@ MAX_TAG = 128
 MAX_EMBEDDING = 16_384
 MAX_CAUSES = 1_024
 MAX_NESTING = 64
+MAX_SECONDS = 1_000_000_000
 #: Characters of text in one atomic batch; the log also limits the bytes of all that belongs to it.
 MAX_BATCH = 24 << 20
 
@@ -93,6 +94,13 @@ def whole(value: object, *, where: str, least: int = 0, most: int = 2**63 - 1) -
     if not least <= value <= most:
         raise InvalidArgument(f"{where} is not within {least} and {most}", where=where)
     return value
+
+
+def seconds(value: object, *, where: str) -> float:
+    """A time to wait: a number of seconds from 0; of more than some thirty years, these."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InvalidArgument("not a number of seconds", where=where, hint="zero or more")
+    return float(min(value, MAX_SECONDS))
 
 
 def flag(value: object, *, where: str) -> bool:

@@ -9,6 +9,7 @@ from walnut.model import ids
 from walnut.model.event import Event
 from walnut.model.requests import Direction
 from walnut.model.results import Explanation, Step
+from walnut.model.scope import within
 from walnut.model.times import from_ns
 from walnut.ports import Log
 
@@ -36,8 +37,9 @@ def explain(
 ) -> Explanation:
     """The chain from an event down to what it rests on ("from"), or up to what it led to ("influenced").
 
-    "from" also lists the earlier versions of a memory, "influenced" who was shown it. Steps outside the readable
-    scopes are stubs; undone ones say so in `reason`. What is left out shows as one step "… more".
+    "from" also lists the earlier versions of a memory, "influenced" who was shown it. Evidence outside the readable
+    scopes is a stub, and so is influence below the scope; what others made of it does not exist. Undone steps say so
+    in `reason`. What is left out shows as one step "… more".
     """
     event = log.get(lsn)
     tree = _Tree(snapshot, log, readable, moment, direction)
@@ -58,6 +60,7 @@ class _Tree:
         self._snapshot = snapshot
         self._log = log
         self._readable = frozenset(readable)
+        self._scope = readable[0]
         self._moment = moment
         self._next = self._evidence if direction == "from" else self._influence
         self._seen: set[int] = set()
@@ -96,12 +99,25 @@ class _Tree:
             if lsn > self._moment.lsn or lsn in self._seen:
                 continue
             child = self._log.get(lsn)
+            if not self._exists(event, child):
+                continue
             if depth + 1 >= MAX_DEPTH or self._left <= 0 or len(steps) >= MAX_CHILDREN:
                 steps.append(_stub(child, "… more"))
                 break
             self._seen.add(lsn)
             steps.append(self._step(child, reason, depth + 1))
         return tuple(steps)
+
+    def _exists(self, event: Event, child: Event) -> bool:
+        """Whether the step is one: the view says so, the log must bear it out, and the scope may know of it."""
+        content = child.content
+        if self._next == self._evidence or content is None:
+            return True
+        if content.scope not in self._readable and not within(content.scope, self._scope):
+            return False
+        shown = content.payload.get("shown")
+        leads = event.lsn in content.caused_by or (isinstance(shown, list) and event.lsn in shown)
+        return leads or not set(event.touch_keys()).isdisjoint(child.touch_keys())
 
     def _evidence(self, event: Event) -> Iterator[tuple[int, str]]:
         content = event.content

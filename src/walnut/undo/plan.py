@@ -103,7 +103,7 @@ class _Closure:
                 self._doubtful[event.lsn] = event
             for lsn, event in sorted(self._doubtful.items()):
                 because, left = self._evidence(event)
-                if lsn not in self.entries and not left:
+                if lsn not in self.entries and because and not left:
                     self._plan(event, "derived", "derived from " + counted(len(because), "event"), because)
         return len(self.entries) > before
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from walnut.errors import StalePlan
 from walnut.model import ids
-from walnut.model.event import Content, Draft, Json
+from walnut.model.event import Content, Draft, Event, Json
 from walnut.model.results import RevertPlan
+from walnut.model.scope import within
 from walnut.ports import Condition
 from walnut.undo.select import REVERTED, matches
+from walnut.views.visibility import SHOWN
 
 
 def draft(plan: RevertPlan, *, reason: str | None = None) -> Draft:
@@ -24,11 +26,21 @@ def draft(plan: RevertPlan, *, reason: str | None = None) -> Draft:
 
 
 def condition(plan: RevertPlan) -> Condition:
-    """Refuse with StalePlan if any later event touches a planned memory or would have been selected."""
+    """Refuse with StalePlan if any later event touches a planned memory, is derived from one or would be selected."""
+    planned = frozenset(lsn for low, high in plan.ranges for lsn in range(low, high + 1))
+
+    def follows(event: Event) -> bool:
+        content = event.content
+        if content is None or not within(content.scope, plan.scope):
+            return False
+        shown = content.payload.get("shown") if plan.include_suspects and event.kind == SHOWN else None
+        seen = [lsn for lsn in shown if isinstance(lsn, int)] if isinstance(shown, list) else []
+        return not planned.isdisjoint((*content.caused_by, *seen))
+
     return Condition(
         after=plan.lsn,
         touches=frozenset(_touches(plan)),
-        matches=lambda event: matches(event, plan.selector, bound_scope=plan.scope),
+        matches=lambda event: follows(event) or matches(event, plan.selector, bound_scope=plan.scope),
         error=lambda _: StalePlan(
             "something relevant changed since the plan was made",
             where="plan",
