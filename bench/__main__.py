@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -60,7 +61,7 @@ def _measure(rows: Sequence[str], *, quick: bool, full: bool) -> report.Run:
     parent.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
     folder.chmod(0o755)  # a peer may run under another account
-    started = time.monotonic()
+    started, load = time.monotonic(), os.getloadavg()[0]
     try:
         ground = Ground(folder, quick=quick, full=full)
         figures: list[Figure] = []
@@ -71,7 +72,7 @@ def _measure(rows: Sequence[str], *, quick: bool, full: bool) -> report.Run:
         how = "quick trial, the figures mean nothing" if quick else "full" if full else "usual"
         settings = (
             f"limit in {ground.limit.language}, medians of {ground.pairs} turns of {ground.seconds:g} s, "
-            f"{time.monotonic() - started:.0f} s in all ({how})"
+            f"{time.monotonic() - started:.0f} s in all ({how}), load of the machine before {load:.1f}"
         )
         return report.Run(machine=machine(folder), versions=versions(), settings=settings, figures=tuple(figures))
     finally:
