@@ -132,6 +132,22 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
         assert process.wait() == exits.NO_READER
 
 
+@pytest.mark.parametrize(("closed", "code"), [("<&-", exits.USAGE), (">&-", exits.OK), ("2>&-", exits.OK)])
+def test_a_closed_stream_is_no_traceback(closed: str, code: int) -> None:
+    text = "" if code else "text"
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m walnut remember {text} {closed}', sys.executable],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    if not code:
+        assert [record.text for record in walnut.open("memory").list().items] == ["text"]
+
+
 def test_control_c_is_one_line_and_130() -> None:
     assert main(["remember", "first"]) == 0
     with walnut_process("log", "--follow", "--json") as process:

@@ -57,6 +57,20 @@ def test_a_table_fits_the_terminal(terminal: Terminal) -> None:
     assert "ID  TEXT" in head
 
 
+def test_a_narrow_terminal_does_without_the_spare_columns(terminal: Terminal) -> None:
+    heads, rows = (
+        ("ID", "RECORDED", "ACTOR", "TEXT"),
+        [(1, "2026-02-01 12:00Z", "agent:default", "a text of some length")],
+    )
+    Screen(json=False, out=terminal).table(heads, rows, spare=("ACTOR", "RECORDED"))
+    head, row = terminal.getvalue().splitlines()
+    assert row == "1   a text of some length"
+    assert "ACTOR" not in head
+    everything = io.StringIO()
+    Screen(json=False, out=everything).table(heads, rows, spare=("ACTOR", "RECORDED"))
+    assert "agent:default  a text" in everything.getvalue()
+
+
 def test_colour_is_for_terminals_only(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Screen(json=False, out=terminal).paint("x", "red") == "\x1b[31mx\x1b[0m"
     assert Screen(json=False, out=io.StringIO()).paint("x", "red") == "x"

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 
 from walnut.cli import exits
 from walnut.cli.exits import Usage
@@ -20,6 +21,7 @@ from walnut.errors import WalnutError
 
 def run(argv: list[str]) -> int:
     """Run a command; nothing but a fault of Walnut itself leaves as an exception."""
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what the terminal's encoding lacks is written out
             stream.reconfigure(errors="backslashreplace")
@@ -36,6 +38,15 @@ def run(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted [interrupted] what was acknowledged is on disk", exits.INTERRUPTED)
     return code
+
+
+def _open_closed() -> None:
+    """Started with a closed stream, Python has none: nothing is read, and what is printed is thrown away."""
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open as long as the process
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as above
 
 
 def _fail(text: str, code: int) -> int:

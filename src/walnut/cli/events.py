@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator
 
 from walnut.cli import options
 from walnut.cli.exits import NOTHING, OK
-from walnut.cli.screen import Screen, clip, moment, one_line
+from walnut.cli.screen import Screen, cells, clip, moment, one_line
 from walnut.cli.verb import Verb
 from walnut.model.event import Event
 from walnut.model.times import from_ns
 from walnut.model.words import counted
+
+#: A terminal with fewer columns shows no actors.
+_ROOMY = 80
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,13 +56,13 @@ def _show(screen: Screen, event: Event, *, first: bool) -> None:
     if screen.json:
         screen.document(as_json(event))
         return
+    roomy = not screen.terminal or screen.width >= _ROOMY
     if first:
-        screen.line(screen.paint(f"{'LSN':>6}  {'RECORDED':<17}  {'KIND':<16}  {'ACTOR':<16}  WHAT", "bold"))
-    content = event.content
-    actor = "" if content is None else one_line(content.actor)
-    told = (
-        f"{event.lsn:>6}  {moment(from_ns(event.recorded_at))}  {event.kind:<16}  {clip(actor, 16):<16}  {_what(event)}"
-    )
+        who = f"{'ACTOR':<16}  " if roomy else ""
+        screen.line(screen.paint(f"{'LSN':>6}  {'RECORDED':<17}  {'KIND':<16}  {who}WHAT", "bold"))
+    actor = "" if event.content is None else clip(one_line(event.content.actor), 16)
+    who = actor + " " * (18 - cells(actor)) if roomy else ""
+    told = f"{event.lsn:>6}  {moment(from_ns(event.recorded_at))}  {event.kind:<16}  {who}{_what(event)}"
     screen.line(clip(told, screen.width) if screen.terminal else told)
 
 

@@ -187,7 +187,9 @@ def _history(args: argparse.Namespace, screen: Screen) -> int:
         screen.document(versions)
     else:
         rows = [_version_row(version) for version in versions]
-        screen.table(("LSN", "RECORDED", "WHAT", "STATE", "VALID FROM", "ACTOR", "TEXT"), rows)
+        screen.table(
+            ("LSN", "RECORDED", "WHAT", "STATE", "VALID FROM", "ACTOR", "TEXT"), rows, spare=("ACTOR", "VALID FROM")
+        )
     return OK
 
 

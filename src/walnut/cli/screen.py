@@ -15,6 +15,8 @@ import msgspec
 _COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _WIDEST = 120
+#: Columns that a text should have at least.
+_LEGIBLE = 20
 
 
 def safe(text: str, *, keep: str = "") -> str:
@@ -140,16 +142,27 @@ class Screen:
         for line in wrap(facts, max(20, self.width - len(pad))) if self.terminal else [facts]:
             self.line(pad + self.paint(line, "dim"))
 
-    def table(self, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Aligned columns; the last one takes the room that is left."""
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[object]], *, spare: Sequence[str] = ()) -> None:
+        """Aligned columns; the last one takes the room that is left.
+
+        `spare` names columns that a narrow terminal can do without, the first to go first.
+        """
         found = [[one_line("-" if cell is None else str(cell)) for cell in row] for row in rows]
         widths = [max([cells(h), *[cells(row[n]) for row in found]]) for n, h in enumerate(heads)]
-        room = max(10, self.width - sum(widths[:-1]) - 2 * (len(widths) - 1))
+        shown = [*range(len(heads) - 1)]
+        for name in spare:
+            if self.terminal and self._room(widths, shown) < _LEGIBLE:
+                shown.remove(heads.index(name))
+        room = max(1, self._room(widths, shown))
         for number, row in enumerate([[*heads], *found]):
             last = clip(row[-1], room) if self.terminal else row[-1]
-            fixed = [cell + " " * (widths[n] - cells(cell)) for n, cell in enumerate(row[:-1])]
+            fixed = [row[n] + " " * (widths[n] - cells(row[n])) for n in shown]
             text = "  ".join([*fixed, last]).rstrip()
             self.line(text if number else self.paint(text, "bold"))
+
+    def _room(self, widths: Sequence[int], shown: Sequence[int]) -> int:
+        """What these columns leave for the last one."""
+        return self.width - sum(widths[n] + 2 for n in shown)
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values, one pair a line; those without a value are left out."""
