@@ -139,6 +139,10 @@ class System:
         status = os.fstat(fd)
         return status.st_dev, status.st_ino
 
+    def is_deleted(self, fd: int) -> bool:
+        """Whether the open file has no name any more: it is gone once it is closed."""
+        return os.fstat(fd).st_nlink == 0
+
     def rename(self, source: str, target: str) -> None:
         """Replace `target` atomically."""
         os.replace(source, target)

@@ -386,3 +386,17 @@ def test_closing_beside_readers_writers_and_syncs_is_clean(tmp_path: Path) -> No
             assert not thread.is_alive()
     assert not strange
     reopened(folder, known)
+
+
+def test_L1_nothing_is_acknowledged_in_a_folder_that_was_deleted(tmp_path: Path) -> None:
+    folder = str(tmp_path / "store")
+    log = FileLog.open(System(), folder)
+    fill(log, 3)
+    shutil.rmtree(folder)
+    for _ in range(2):
+        with pytest.raises(StorageFailed):
+            log.append(single("lost.0.1"))
+    with pytest.raises(StorageFailed):
+        log.close()
+    with FileLog.open(System(), folder) as fresh:
+        assert fresh.durable_lsn() == 0

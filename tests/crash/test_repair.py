@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -121,3 +123,26 @@ def test_who_opens_a_store_under_repair_waits_and_a_repair_waits_for_who_opens(t
         assert log.append(single("after.0.1"))[0].lsn == EVENTS + 1
         with pytest.raises(LogBusy):
             repair_folder(System(), folder, accept_loss=True)
+
+
+@pytest.mark.parametrize("leaves", ["while it is waited for", "between two looks"])
+def test_a_verify_is_not_taken_for_a_process_that_has_the_store_open(tmp_path: Path, leaves: str) -> None:
+    folder = str(tmp_path)
+    with FileLog.open(System(), folder) as log:
+        fill(log, 3)
+    (tmp_path / "log" / "shared").write_bytes(b"")  # what processes shared is from before a reboot, or was copied
+    held = os.open(tmp_path / "log" / "presence", os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    class Opening(System):
+        def sleep(self, seconds: float) -> None:
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        def try_lock_file(self, fd: int, *, shared: bool = False) -> bool:
+            if shared and leaves == "between two looks":
+                fcntl.flock(held, fcntl.LOCK_UN)
+            return super().try_lock_file(fd, shared=shared)
+
+    with FileLog.open(Opening(), folder) as log:
+        assert log.append(single("after.0.1"))[0].lsn == 4
+    os.close(held)

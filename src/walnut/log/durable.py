@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walnut.errors import LogCorruption
+from walnut.errors import LogCorruption, StorageFailed
 from walnut.log import failures, recovery
 from walnut.log.segments import Segments
 from walnut.log.shared import FileLock, Shared, State
@@ -67,10 +67,14 @@ class Durable:
                 self._segments.discover()
             try:
                 recovery.take_up(self._system, self._segments, self._shared, written)
-                self._system.datasync(self._segments.get(written.segment).fd)
+                fd = self._segments.get(written.segment).fd
+                self._system.datasync(fd)
+                deleted = self._system.is_deleted(fd)
             except OSError:
                 self._shared.poison(self._epoch)
                 raise failures.poisoned("the sync failed") from None
+            if deleted:
+                raise StorageFailed("the log's file was deleted", hint="restore the folder; nothing was acknowledged")
             self.check()
             return self._publish(written)
 
