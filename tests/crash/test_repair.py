@@ -146,3 +146,23 @@ def test_a_verify_is_not_taken_for_a_process_that_has_the_store_open(tmp_path: P
     with FileLog.open(Opening(), folder) as log:
         assert log.append(single("after.0.1"))[0].lsn == 4
     os.close(held)
+
+
+@pytest.mark.parametrize("name", ["FORMAT", "keys"])
+def test_a_repair_that_may_not_lose_changes_nothing_and_tells(tmp_path: Path, name: str) -> None:
+    folder = str(tmp_path)
+    with FileLog.open(System(), folder) as log:
+        known = fill(log, 3)
+    spoiled = bytearray((tmp_path / name).read_bytes())
+    spoiled[20] ^= 1
+    (tmp_path / name).write_bytes(spoiled)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    told = repair_folder(System(), folder)
+    assert (told.repaired, told.kept_events, told.lost_ranges) == (False, 3, ())
+    assert [finding.file for finding in told.findings] == [name]
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = repair_folder(System(), folder, accept_loss=True)
+    assert done.repaired
+    assert "keys.damaged" in done.set_aside
+    with FileLog.open(System(), folder) as log:
+        assert [event.raw_id.hex() for event in log.read()] == [ack.event_id for ack in known]

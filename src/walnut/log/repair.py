@@ -58,13 +58,16 @@ def _alone(system: System, folder: str, *, accept_loss: bool) -> RepairReport:
         report = verify_folder(system, folder)
         if report.ok:
             return _told(repaired=False, kept=report.events)
-        identity = _identity(system, folder, accept_loss=accept_loss)
+        identity, spoiled = _identity(system, folder)
         kept, lost = _survey(system, folder, identity)
         told = RepairReport(
             repaired=accept_loss, kept_events=kept, lost_ranges=lost, set_aside=(), findings=report.findings
         )
         if not accept_loss:
             return told
+        if spoiled:
+            told = msgspec.structs.replace(told, set_aside=_set_keys_aside(system, folder))
+            keys.create(system, folder, identity)
         _rebuild(system, folder, identity, told)
         return _swap(system, folder)
     finally:
@@ -75,18 +78,27 @@ def _told(*, repaired: bool, kept: int = 0) -> RepairReport:
     return RepairReport(repaired=repaired, kept_events=kept, lost_ranges=(), set_aside=(), findings=())
 
 
-def _identity(system: System, folder: str, *, accept_loss: bool) -> Identity:
-    """The log's identity; what of it is lost is made anew (a lost secret only when loss is accepted)."""
+def _identity(system: System, folder: str) -> tuple[Identity, bool]:
+    """The log's identity, and whether its files must be written anew; a secret that is lost is another one then."""
     try:
-        return keys.load(system, folder)
+        return keys.load(system, folder), False
     except LogCorruption as error:
-        damaged = error
-    log_id, created_at = _log_id(system, folder, damaged)
-    secret = keys.load_secret(system, folder, log_id)
-    if secret is None and not accept_loss:
-        raise damaged
-    identity = Identity(log_id=log_id, secret=secret or system.random(32), created_at=created_at)
-    return keys.create(system, folder, identity)
+        log_id, created_at = _log_id(system, folder, error)
+    secret = keys.load_secret(system, folder, log_id) or system.random(32)
+    return Identity(log_id=log_id, secret=secret, created_at=created_at), True
+
+
+def _set_keys_aside(system: System, folder: str) -> tuple[str, ...]:
+    """Keep damaged keys: whoever knows what was changed can bring the secret back."""
+    if not system.exists(f"{folder}/keys"):
+        return ()
+    fd = system.open_file(f"{folder}/keys", write=False)
+    try:
+        data = system.read_at(fd, system.file_size(fd), 0)
+    finally:
+        system.close_file(fd)
+    keys.write_whole(system, f"{folder}/keys.damaged", data)
+    return ("keys.damaged",)
 
 
 def _log_id(system: System, folder: str, damaged: LogCorruption) -> tuple[bytes, int]:
@@ -310,7 +322,7 @@ def _swap(system: System, folder: str) -> RepairReport:
     moved = tuple(f"{ready.aside}/{name}" for name in system.list_folder(aside))
     system.remove(f"{new}/{_READY}")
     system.sync_directory(new)
-    return msgspec.structs.replace(ready.told, set_aside=moved)
+    return msgspec.structs.replace(ready.told, set_aside=ready.told.set_aside + moved)
 
 
 def _read_ready(system: System, folder: str) -> _Ready:
