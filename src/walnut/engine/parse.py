@@ -12,6 +12,7 @@ from walnut.model.given import Evidence, Items, Lifetime, When
 from walnut.model.requests import Direction, Durability, Forget, Listing, Mode, PlanRevert, Recall, Remember
 from walnut.model.results import Ack, MemoryRecord
 from walnut.model.times import lifetime_ns, to_ns
+from walnut.model.words import counted
 from walnut.policy import limits
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def _item(number: int, item: object) -> Remember:
     if not item.keys() <= ARGUMENTS:
         unknown = len(item.keys() - ARGUMENTS)
         raise InvalidArgument(
-            f"{unknown} keys that `remember` does not take", where=place, hint="keys: " + ", ".join(sorted(ARGUMENTS))
+            f"{counted(unknown, 'key')} that `remember` does not take",
+            where=place,
+            hint="keys: " + ", ".join(sorted(ARGUMENTS)),
         )
     try:
         return remember(**item)

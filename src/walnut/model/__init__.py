@@ -1,1 +1,1 @@
-"""What Walnut talks about: events, scopes, requests and results, as frozen structs without behaviour."""
+"""What Walnut talks about: events, scopes, times, requests and results, as frozen structs and pure functions."""

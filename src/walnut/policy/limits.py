@@ -164,7 +164,7 @@ def _json(value: object, where: str, depth: int) -> Json:
     if isinstance(value, Mapping):
         return {_json_key(key, where): _json(each, where, depth - 1) for key, each in value.items()}
     raise InvalidArgument(
-        f"{where} holds a {type(value).__name__}, which JSON has not",
+        f"{where} holds what JSON has not: {type(value).__name__}",
         where=where,
         hint="use strings, numbers, booleans, None, lists and dicts",
     )
