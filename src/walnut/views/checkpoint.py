@@ -72,9 +72,9 @@ class Checkpoints:
             if not held:
                 raise ViewLag("another process is writing a checkpoint", where="checkpoints", hint="try again")
             self._sweep()
-            if self._footer(self._path(stamp.lsn)) is None:
+            if not self._good(stamp.lsn, applier):
                 self._write(live, stamp, applier)
-            self._keep_newest()
+            self._keep_newest(applier)
 
     def _write(self, live: sqlite3.Connection, stamp: Stamp, applier: Applier) -> None:
         path = self._path(stamp.lsn)
@@ -107,11 +107,11 @@ class Checkpoints:
         finally:
             system.close_file(fd)
 
-    def _keep_newest(self) -> None:
-        """Only whole ones count as kept; a damaged one goes when newer good ones are there."""
+    def _keep_newest(self, applier: Applier) -> None:
+        """Only good ones count as kept; a damaged one, or another log's, goes when newer good ones are there."""
         good = 0
         for lsn in reversed(self.lsns()):
-            if good < KEPT and self._footer(self._path(lsn)) is not None:
+            if good < KEPT and self._good(lsn, applier):
                 good += 1
             elif good:
                 self._system.remove(self._path(lsn))
@@ -128,7 +128,15 @@ class Checkpoints:
                 continue
         return False
 
-    def _restore(self, path: str, db: sqlite3.Connection, applier: Applier) -> None:
+    def _good(self, lsn: int, applier: Applier) -> bool:
+        """Whether the checkpoint of this name is whole, and of this log and its folds at that LSN."""
+        try:
+            return self._stamp(self._path(lsn), applier).lsn == lsn
+        except Damaged:
+            return False
+
+    def _stamp(self, path: str, applier: Applier) -> Stamp:
+        """What the checkpoint is of; Damaged when it is not whole, or not of this log and its folds."""
         footer = self._footer(path)
         if footer is None:
             raise Damaged("not whole")
@@ -140,6 +148,10 @@ class Checkpoints:
             chain=bytes.fromhex(footer.chain),
         )
         applier.check(stamp)
+        return stamp
+
+    def _restore(self, path: str, db: sqlite3.Connection, applier: Applier) -> None:
+        stamp = self._stamp(path, applier)
         with _reading(path) as copy:
             try:
                 copy.backup(db)
@@ -165,7 +177,7 @@ class Checkpoints:
             if length > end or _hash(system, fd, size - _HASH).digest() != system.read_at(fd, _HASH, size - _HASH):
                 return None
             return msgspec.json.decode(system.read_at(fd, length, end - length), type=Footer)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, IsADirectoryError):
             return None
         finally:
             system.close_file(fd)

@@ -8,11 +8,13 @@ and the log; a reader only ever sees errors of the log, ViewLag and ViewFailed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Self
+from functools import wraps
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from walnut.errors import StoreClosed, ViewFailed, ViewLag, WalnutError
+from walnut.log.failures import storage_error
 from walnut.model.results import ViewCheck, ViewStatus
 from walnut.ports import Log
 from walnut.system import System, Thread
@@ -20,7 +22,7 @@ from walnut.views import folds as all_folds
 from walnut.views.applier import CHUNK, Applier
 from walnut.views.check import check_view
 from walnut.views.checkpoint import Checkpoints
-from walnut.views.damage import Damaged
+from walnut.views.damage import Damaged, translated
 from walnut.views.fold import Fold
 from walnut.views.live import Live
 from walnut.views.reader import Snapshot
@@ -32,6 +34,27 @@ NAME, VERSION = "memories", 1
 _COURTESY = 0.2
 #: How often a file is looked at anew within one call before it gives up.
 _ATTEMPTS = 3
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _told(
+    work: Callable[Concatenate[Views, _P], _T],
+) -> Callable[Concatenate[Views, _P], _T]:
+    """What the system refuses, and files that can't be mended, as errors of ours."""
+
+    @wraps(work)
+    def telling(self: Views, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return work(self, *args, **kwargs)
+        except OSError as error:
+            raise storage_error(error, "keeping the views", where=self.place) from error
+        except Damaged as error:
+            hint = "the log is intact: delete the folders views and checkpoints, and read again"
+            raise ViewFailed("the view's file can't be made or read", where=self.place, hint=hint) from error
+
+    return telling
 
 
 class Views:
@@ -56,6 +79,7 @@ class Views:
         self._applier = Applier(system, log, all_folds.default() if folds is None else folds, chunk=chunk)
         self._folder = None if folder is None else f"{folder}/views"
         self._checkpoints = None if folder is None else Checkpoints(system, f"{folder}/checkpoints")
+        self.place = self._folder or "memory"
         file = ViewFile(system, None if folder is None else f"{self._folder}/{NAME}-v{VERSION}.db")
         self._live = Live(system, file, self._applier, self._checkpoints)
         self._lock = system.lock()
@@ -74,6 +98,7 @@ class Views:
 
     # -- reading -----------------------------------------------------------------------------------------------
 
+    @_told
     def snapshot(self, min_lsn: int | None = None, *, upto: int | None = None) -> Snapshot:
         """A consistent state that holds everything durable now; at least `min_lsn`, whoever applies (V5, V6).
 
@@ -123,6 +148,7 @@ class Views:
 
     # -- applying ----------------------------------------------------------------------------------------------
 
+    @_told
     def catch_up(self, lsn: int | None = None, *, timeout: float | None = None) -> int:
         """Apply up to `lsn` (None: all that is durable), or wait for whoever does; returns the LSN applied.
 
@@ -199,6 +225,7 @@ class Views:
             self._distrusted_at = durable
             self._live.doubt()
 
+    @_told
     def rebuild(self) -> int:
         """Replay the whole log into a fresh file, which then takes the old one's place; returns its LSN."""
         self._check_open()
@@ -210,6 +237,7 @@ class Views:
         self._stop_if_failed(target, applied)
         return applied
 
+    @_told
     def verify(self) -> tuple[ViewCheck, ...]:
         """Compare the live file with a replay of the log up to its position (V3).
 
@@ -229,6 +257,7 @@ class Views:
             if gate:
                 gate.stop_reading(ticket)
 
+    @_told
     def status(self) -> tuple[ViewStatus, ...]:
         """Where the view stands."""
         self._check_open()
@@ -243,6 +272,7 @@ class Views:
             ),
         )
 
+    @_told
     def sizes(self) -> tuple[int, int]:
         """Bytes of the view's files and of the checkpoints."""
         if self._folder is None or self._checkpoints is None:
@@ -258,13 +288,21 @@ class Views:
 
     # -- checkpoints -------------------------------------------------------------------------------------------
 
+    @_told
     def checkpoint(self) -> int:
         """Write a checkpoint of what is durable now; returns its LSN (in memory there is none to write)."""
-        with self.snapshot(self._log.durable_lsn()) as snapshot:
-            if self._checkpoints is not None:
-                self._checkpoints.write(snapshot.db, self._applier)
-            self._saved_at = snapshot.lsn
-            return snapshot.lsn
+        for attempt in range(_ATTEMPTS):
+            try:
+                with translated(self._live.place), self.snapshot(self._log.durable_lsn()) as snapshot:
+                    if self._checkpoints is not None:
+                        self._checkpoints.write(snapshot.db, self._applier)
+                    self._saved_at = snapshot.lsn
+                    return snapshot.lsn
+            except Damaged:  # no copy is made of a bad file: it is built anew
+                self._live.doubt()
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     def checkpoints(self) -> tuple[int, ...]:
         """LSNs of the checkpoints there are, oldest first."""
@@ -275,7 +313,7 @@ class Views:
         if not self._every or self._checkpoints is None or (self._saving is not None and self._saving.is_alive()):
             return
         if self._saved_at is None:
-            self._saved_at = max(self._checkpoints.lsns(), default=0)
+            self._saved_at = max((lsn for lsn in self._checkpoints.lsns() if lsn <= applied), default=0)
         if applied - self._saved_at >= self._every:
             self._saved_at = applied
             self._saving = self._system.start_thread(self._save, name="walnut-checkpoint")
@@ -283,8 +321,12 @@ class Views:
     def _save(self) -> None:
         """A checkpoint that fails is only one that is missing: the next one tries again."""
         if self._checkpoints is not None:
-            with suppress(WalnutError, sqlite3.Error, Damaged, OSError), self._live.peek() as snapshot:
-                self._checkpoints.write(snapshot.db, self._applier)
+            with suppress(WalnutError, sqlite3.Error, OSError):
+                try:
+                    with self._live.peek() as snapshot:
+                        self._checkpoints.write(snapshot.db, self._applier)
+                except Damaged:
+                    self._live.doubt()
 
     # -- the end -----------------------------------------------------------------------------------------------
 
