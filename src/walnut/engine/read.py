@@ -67,7 +67,9 @@ def listing(handle: Handle, request: Listing) -> Page:
                     return Page(items=tuple(items), cursor=token, lsn=view.moment.lsn)
                 before = chosen.lsn
                 found = hydrate.check(handle, chosen.lsn, chosen.memory, view.moment, below=request.below)
-                if found is None or hydrate.shadowed(handle, view.snapshot, found, view.moment):
+                if found is None or not hydrate.passes(handle, found, request):
+                    continue
+                if hydrate.shadowed(handle, view.snapshot, found, view.moment):
                     continue
                 items.append(hydrate.record(found))
             if len(batch) <= request.limit:
@@ -112,7 +114,7 @@ def _search(handle: Handle, view: View, request: Recall) -> list[Hit]:
         found = hydrate.check(handle, scored.lsn, scored.memory, view.moment, below=request.below)
         if found is None or found.event.lsn != scored.lsn:
             continue  # the view was wrong about it, so its score belongs to another text
-        if not hydrate.shadowed(handle, view.snapshot, found, view.moment):
+        if hydrate.passes(handle, found, request) and not hydrate.shadowed(handle, view.snapshot, found, view.moment):
             parts = scored.parts if request.explain else ()
             hits.append(Hit(**hydrate.fields(found), score=scored.score, parts=parts))  # type: ignore[arg-type]
     return hits
@@ -172,7 +174,7 @@ def as_of(handle: Handle, *, system_time: When | None, valid_time: When | None, 
     handle.check_open()
     log = handle.store.log
     durable = handle.sync_own()
-    valid_at = None if valid_time is None else to_ns(valid_time, where="valid_time") + WITHIN_MICROSECOND
+    valid_at = None if valid_time is None else _within(valid_time, where="valid_time")
     if lsn is not None:
         limits.whole(lsn, where="lsn")
         if lsn > durable:
@@ -180,9 +182,14 @@ def as_of(handle: Handle, *, system_time: When | None, valid_time: When | None, 
         if valid_at is None:
             valid_at = log.get(lsn).recorded_at if lsn else 0
     elif system_time is not None:
-        moment = to_ns(system_time, where="system_time") + WITHIN_MICROSECOND
+        moment = _within(system_time, where="system_time")
         with look(handle) as view:
             lsn = view.snapshot.lsn_at(moment)
         if valid_at is None:
             valid_at = min(moment, handle.store.system.now())
     return handle.at(lsn=lsn, valid_at=valid_at)
+
+
+def _within(when: When, *, where: str) -> int:
+    """The last ns within the microsecond of a time."""
+    return min(to_ns(when, where=where) + WITHIN_MICROSECOND, visibility.END_OF_TIME)
