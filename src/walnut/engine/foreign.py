@@ -17,6 +17,7 @@ from walnut.model import ids
 from walnut.model.event import DELETE, INSERT, NONE, OWN_NAMESPACES, UPDATE, Content, Draft, Event, Json
 from walnut.model.requests import Forget, Remember
 from walnut.policy import limits
+from walnut.views.visibility import END_OF_TIME
 
 REVERTED = "memory.reverted"
 _RECALLED = "memory.recalled"
@@ -24,7 +25,6 @@ _WRITES = ("memory.write", "memory.update")
 _KNOWN = (*_WRITES, "memory.delete", _RECALLED, REVERTED)
 _KIND = re.compile(r"[a-z_.]{1,48}")
 _TIMES = ("occurred_at", "valid_from", "valid_until")
-_END_OF_TIME = 2**63 - 1
 #: Bytes of a payload: text, data and embedding, each at its limit, have room in it.
 _MAX_PAYLOAD = 4 << 20
 
@@ -36,7 +36,7 @@ class _Written(msgspec.Struct):
     key: str | None = None
     tags: tuple[str, ...] = ()
     confidence: Annotated[float, Meta(ge=0, le=1)] | None = None
-    ttl: Annotated[int, Meta(gt=0, le=_END_OF_TIME)] | None = None
+    ttl: Annotated[int, Meta(gt=0, le=END_OF_TIME)] | None = None
     embedding: tuple[float, ...] = ()
 
 
@@ -76,7 +76,7 @@ def check(event: Event) -> None:
     limits.json(content.payload, where="payload", limit=_MAX_PAYLOAD)
     limits.json(content.source, where="source", limit=limits.MAX_SOURCE)
     numbers = (*content.caused_by, *(when for name in _TIMES if (when := getattr(content, name)) is not None))
-    if not all(-_END_OF_TIME <= number <= _END_OF_TIME for number in numbers):
+    if not all(-END_OF_TIME <= number <= END_OF_TIME for number in numbers):
         raise InvalidArgument("a time or an LSN is out of range", where="content")
     form, ops, of_memories = _FORMS.get(event.kind, (_Nothing, (event.op,), False))
     touches_memory = event.raw_touches[:1] == keys.MEMORY
@@ -237,7 +237,7 @@ def _times_kept(content: Content, recorded_at: int) -> Content:
     until = content.valid_until
     ttl = payload.pop("ttl", None)
     if isinstance(ttl, int):
-        end = min(recorded_at + ttl, _END_OF_TIME)
+        end = min(recorded_at + ttl, END_OF_TIME)
         until = end if until is None else min(until, end)
     occurred = recorded_at if content.occurred_at is None else content.occurred_at
     return msgspec.structs.replace(content, payload=payload, occurred_at=occurred, valid_until=until)

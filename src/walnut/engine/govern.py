@@ -10,7 +10,7 @@ from walnut.engine import evidence, keys
 from walnut.engine.handle import Handle
 from walnut.engine.moment import await_durable, look, mended
 from walnut.engine.write import Write
-from walnut.errors import InvalidArgument, NotFound, ScopeError, StalePlan
+from walnut.errors import InvalidArgument, NotFound, ScopeError
 from walnut.model.event import Event
 from walnut.model.given import ViewChecks
 from walnut.model.requests import PlanRevert, Selector
@@ -162,11 +162,7 @@ def apply(handle: Handle, plan: RevertPlan) -> Write:
         raise InvalidArgument("the plan was made by another actor", where="plan", hint="plan and apply with one handle")
     now = _plan(handle, plan.selector, include_suspects=plan.include_suspects)
     if (now.ranges, now.memory_ids) != (plan.ranges, plan.memory_ids) or plan.lsn > now.lsn:
-        raise StalePlan(
-            "something relevant changed since the plan was made",
-            where="plan",
-            hint="plan again, look at it, apply that",
-        )
+        raise revert.stale()
     if not now.ranges:
         raise InvalidArgument("the plan undoes nothing", where="plan")
     seen = msgspec.structs.replace(now, lsn=plan.lsn)

@@ -41,11 +41,14 @@ def condition(plan: RevertPlan) -> Condition:
         after=plan.lsn,
         touches=frozenset(_touches(plan)),
         matches=lambda event: follows(event) or matches(event, plan.selector, bound_scope=plan.scope),
-        error=lambda _: StalePlan(
-            "something relevant changed since the plan was made",
-            where="plan",
-            hint="plan again, look at it, apply that",
-        ),
+        error=lambda _: stale(),
+    )
+
+
+def stale() -> StalePlan:
+    """The error for a plan that is no longer what its selection would undo."""
+    return StalePlan(
+        "something relevant changed since the plan was made", where="plan", hint="plan again, look at it, apply that"
     )
 
 
