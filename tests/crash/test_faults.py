@@ -16,7 +16,7 @@ from tests.crash.stores import Ack, acks, fill, judge, reopened, single, small_s
 from walnut.errors import DurabilityUnknown, LogCorruption, StorageFailed, StorageFull, StoreClosed, WalnutError
 from walnut.log.file_log import FileLog
 from walnut.log.verify import verify_folder
-from walnut.system import System
+from walnut.system import System, Thread
 
 
 def close(log: FileLog) -> None:
@@ -400,3 +400,43 @@ def test_L1_nothing_is_acknowledged_in_a_folder_that_was_deleted(tmp_path: Path)
         log.close()
     with FileLog.open(System(), folder) as fresh:
         assert fresh.durable_lsn() == 0
+
+
+def test_L10_where_no_thread_can_be_started_writers_commit_for_each_other(tmp_path: Path) -> None:
+    class Threadless(Failing):
+        """No threads, and a disk that waits until somebody has queued behind the first writer."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.go = threading.Event()
+
+        def start_thread(self, target: Callable[[], None], *, name: str) -> Thread:
+            raise RuntimeError("can't start new thread")
+
+        def datasync(self, fd: int) -> None:
+            self.go.wait(60)
+            super().datasync(fd)
+
+    folder, system = str(tmp_path), Threadless()
+    system.go.set()
+    log, known = FileLog.open(system, folder), list[Ack]()
+    system.go.clear()
+    names = [f"writer-{number}.0.1" for number in range(4)]
+
+    def append(name: str) -> None:
+        batch = single(name)
+        known.extend(acks(batch, log.append(batch)))
+
+    threads = [threading.Thread(target=append, args=(name,), daemon=True) for name in names]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(log._committer._queue) == 3)
+    system.go.set()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    batch = single("submitted.0.1")
+    known += acks(batch, log.submit(batch).result(60))
+    log.close()
+    assert len(known) == 5
+    reopened(folder, known)

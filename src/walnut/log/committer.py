@@ -125,30 +125,43 @@ class Committer:
             if self._busy:
                 return
             self._busy = True
-            self._wake_thread()
+            handed_over = self._wake_thread()
+        if not handed_over:
+            self._drain()
 
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreClosed("the log is closed", hint="open the store again")
 
     def _hand_over(self) -> None:
+        handed_over = True
         with self.mutex:
             if self._queue:
-                self._wake_thread()
+                handed_over = self._wake_thread()
             else:
                 self._busy = False
+        if not handed_over:
+            self._drain()
 
-    def _wake_thread(self) -> None:
+    def _wake_thread(self) -> bool:
+        """False when there can be no thread (too many, or the interpreter is ending): the caller does its work."""
         if self._thread is None:
-            self._thread = self._system.start_thread(self._loop, name="walnut-committer")
+            try:
+                self._thread = self._system.start_thread(self._loop, name="walnut-committer")
+            except RuntimeError:
+                return False
         self._wake.put(None)
+        return True
 
     def _loop(self) -> None:
         while self._wake.get() is None:
+            self._drain()
+
+    def _drain(self) -> None:
+        group = self._take()
+        while group:
+            self._commit_all(group)
             group = self._take()
-            while group:
-                self._commit_all(group)
-                group = self._take()
 
     def _commit_all(self, group: list[Pending]) -> None:
         try:

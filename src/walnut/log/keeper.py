@@ -41,9 +41,12 @@ class Keeper:
         """Something was written: wake up if asleep. Cheap when awake."""
         if self._asleep and not self._closed:
             with self._signal:
-                self._asleep = False
                 if self._thread is None:
-                    self._thread = self._system.start_thread(self._loop, name="walnut-keeper")
+                    try:
+                        self._thread = self._system.start_thread(self._loop, name="walnut-keeper")
+                    except RuntimeError:
+                        return  # no more threads to be had: writers and `close` do all that must be done
+                self._asleep = False
                 self._signal.notify()
 
     def _loop(self) -> None:
