@@ -195,7 +195,7 @@ LIES: list[Callable[[bytes], bytes]] = [no_json, too_long, no_database]
 
 
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.__name__)
-def test_V4_a_checkpoint_that_lies_under_a_good_hash_is_passed_over(
+def test_V4_a_checkpoint_that_lies_under_a_good_hash_is_not_used(
     store: Store, lie: Callable[[bytes], bytes]
 ) -> None:
     fill(store.log, 12)
