@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike, fspath
 
-from walnut.errors import InvalidArgument, NotAStore
+from walnut.errors import NotAStore
 from walnut.model.results import RepairReport, VerifyReport
 from walnut.policy import limits
 from walnut.system import System
@@ -65,12 +65,19 @@ def repair(
 
 
 def _check_folder(system: System, folder: str) -> None:
-    if not system.is_folder(f"{folder}/log"):
-        raise NotAStore("there is no store", where=folder, hint="name the folder of a store")
+    from walnut.log.failures import storage_error
+
+    try:
+        if "log" in system.list_folder(folder):
+            system.list_folder(f"{folder}/log")
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # what may not be looked into may be one
+        raise storage_error(error, "opening the store", where=folder) from None
+    raise NotAStore("there is no store", where=folder, hint="name the folder of a store")
 
 
 def _folder(path: object) -> str:
     folder: object = fspath(path) if isinstance(path, PathLike) else path
-    if not isinstance(folder, str) or not folder or "\0" in folder:
-        raise InvalidArgument("not the path of a folder", where="path")
-    return folder
+    return limits.path(folder, where="path", hint="name the folder of a store")

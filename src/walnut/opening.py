@@ -68,9 +68,8 @@ def handle(
 def _backend(url: str | PathLike[str]) -> tuple[Backend, str]:
     if sys.platform not in {"linux", "darwin"}:
         raise UnsupportedPlatform("Walnut runs on Linux and macOS", where=sys.platform)
-    path: object = fspath(url) if isinstance(url, PathLike) else url
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise InvalidArgument("not a path or an address", where="url", hint='a folder, or "memory://"')
+    given: object = fspath(url) if isinstance(url, PathLike) else url
+    path = limits.path(given, where="url", hint='a folder, or "memory://"')
     scheme, separator, address = path.partition("://")
     if not separator:
         return _folder, path

@@ -177,11 +177,12 @@ class System:
 
     def make_folder(self, path: str) -> None:
         """Make a folder and the parents it lacks, all with mode 0700; fine when it exists."""
-        parent = os.path.dirname(path)
-        if parent and not os.path.isdir(parent):
-            self.make_folder(parent)
-        with suppress(FileExistsError):
-            os.mkdir(path, mode=0o700)
+        missing = [path]
+        while (parent := os.path.dirname(missing[-1])) and not os.path.isdir(parent):
+            missing.append(parent)
+        for each in reversed(missing):
+            with suppress(FileExistsError):
+                os.mkdir(each, mode=0o700)
 
     def absolute(self, path: str) -> str:
         """The real absolute path."""

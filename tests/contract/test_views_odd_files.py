@@ -108,3 +108,12 @@ def test_V4_something_odd_in_the_place_of_a_file_is_right_or_a_clear_error(
     (mine / "views").unlink(missing_ok=True)
     with walnut.open(mine, scope="global") as m:
         assert len(m.list(limit=1000).items) == 17
+
+
+def test_V1_an_empty_session_is_nobody_elses() -> None:
+    with walnut.open("memory://", scope="global") as m:
+        m.remember_many([{"text": "one", "source": {"session": ""}}, {"text": "two"}])
+        m.wait()
+        m.remember("three")
+        assert m.list(limit=1).items[0].text == "three"
+        assert m.upkeep.verify_views()[0].ok

@@ -339,3 +339,8 @@ def test_a_half_imported_file_is_completed_by_importing_it_again(sent: signal.Si
         assert report.already >= half  # what a killed process wrote and had not synced is kept too
         found = sorted(int(str(e.content.payload["text"])[5:]) for e in watcher.log.read() if e.content)
         assert found == list(range(20_000))
+
+
+def test_a_number_beyond_64_bits_beside_a_message_is_no_matter(memory: walnut.Memory, tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text(lines({"role": "user", "content": "hello", "tokens": 2**70}))
+    assert import_file(memory, tmp_path / "c.jsonl", format="chat").written == 1

@@ -66,7 +66,11 @@ def _named(row: dict[str, Json]) -> str | None:
 
 def _name(messages: Iterable[dict[str, Json]]) -> str:
     """The same beginning gives the same name, in whatever file; a conversation may grow."""
-    told = msgspec.msgpack.encode([*messages], order="deterministic")
+    messages = [*messages]
+    try:
+        told = msgspec.msgpack.encode(messages, order="deterministic")
+    except OverflowError:  # an integer beyond 64 bits
+        told = repr(messages).encode()
     return "chat-" + blake2b(told, digest_size=8).hexdigest()
 
 

@@ -121,12 +121,13 @@ def open_folder(system: System, folder: str, *, create: bool, limit: float) -> O
 
 def _make_folders(system: System, path: str) -> None:
     """Make a folder and its parents, each private, its name on disk before anything is acknowledged in it."""
-    if system.exists(path):
-        return
-    parent = path.rpartition("/")[0]
-    _make_folders(system, parent or "/")
-    system.make_folder(path)
-    system.sync_directory(parent or "/")
+    missing: list[str] = []
+    while not system.exists(path):
+        missing.append(path)
+        path = path.rpartition("/")[0] or "/"
+    for each in reversed(missing):
+        system.make_folder(each)
+        system.sync_directory(each.rpartition("/")[0] or "/")
 
 
 def _refuse_foreign(system: System, folder: str) -> None:

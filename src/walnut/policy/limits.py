@@ -96,6 +96,18 @@ def whole(value: object, *, where: str, least: int = 0, most: int = 2**63 - 1) -
     return value
 
 
+def path(value: object, *, where: str, hint: str | None = None) -> str:
+    """A path that the operating system can be asked for."""
+    if isinstance(value, str) and value and "\0" not in value:
+        try:
+            value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            pass
+        else:
+            return value
+    raise InvalidArgument("not a path", where=where, hint=hint)
+
+
 def seconds(value: object, *, where: str) -> float:
     """A time to wait: a number of seconds from 0; of more than some thirty years, these."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:

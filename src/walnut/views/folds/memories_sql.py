@@ -87,7 +87,7 @@ def _insert(db: sqlite3.Connection, new: Rows) -> None:
     db.executemany(
         "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (lsn, raw, name[kind], scope.get(path or ""), name.get(actor or ""), name.get(session or ""), at, source)
+            (lsn, raw, name[kind], scope[path], name[actor], name[session], at, source)
             for lsn, raw, kind, path, actor, session, at, source in new.events
         ],
     )
@@ -108,9 +108,9 @@ def _insert(db: sqlite3.Connection, new: Rows) -> None:
         db.executemany("INSERT INTO shown VALUES (?, ?)", new.shown)
 
 
-def _numbers(db: sqlite3.Connection, table: str, column: str, wanted: Iterable[str]) -> dict[str, int]:
-    """The numbers of these texts; a new text gets the next one."""
-    found: dict[str, int] = {}
+def _numbers(db: sqlite3.Connection, table: str, column: str, wanted: Iterable[str]) -> dict[str | None, int | None]:
+    """The numbers of these texts; a new text gets the next one. No text has none (an empty one is a text)."""
+    found: dict[str | None, int | None] = {None: None}
     for text in wanted:
         row = db.execute(f"SELECT number FROM {table} WHERE {column} = ?", (text,)).fetchone()
         if row is None:
