@@ -195,9 +195,7 @@ LIES: list[Callable[[bytes], bytes]] = [no_json, too_long, no_database]
 
 
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.__name__)
-def test_V4_a_checkpoint_that_lies_under_a_good_hash_is_not_used(
-    store: Store, lie: Callable[[bytes], bytes]
-) -> None:
+def test_V4_a_checkpoint_that_lies_under_a_good_hash_is_not_used(store: Store, lie: Callable[[bytes], bytes]) -> None:
     fill(store.log, 12)
     views = store.views()
     older = views.checkpoint()
@@ -226,9 +224,10 @@ def test_V4_a_checkpoint_whose_rows_are_of_another_position_is_passed_over(store
     start = old.read_bytes().rindex(b'{"folds"')
     footer = new.read_bytes()[new.read_bytes().rindex(b'{"folds"') : -32]
     new.write_bytes(sealed(old.read_bytes()[:start] + footer))
+    old.unlink()
     store.seen.seen.clear()
     assert answers(store.views()) == before
-    assert store.seen.seen[0] == older + 1
+    assert store.seen.seen[0] == 1
 
 
 def test_a_damaged_checkpoint_stays_until_a_newer_good_one_is_there(store: Store) -> None:

@@ -38,10 +38,10 @@ EVENTS = 12
 class Store:
     """A closed store of a few segments, and the means to put lies into it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, prefix: str = "fill") -> None:
         self.folder = folder
         with FileLog.open(System(), str(folder)) as log:
-            self.known: list[Ack] = fill(log, EVENTS, size=9000)
+            self.known: list[Ack] = fill(log, EVENTS, prefix=prefix, size=9000)
             self.keys = [log.get(lsn).touch_keys()[0] for lsn in range(1, EVENTS + 1)]
 
     def open(self, system: System | None = None) -> FileLog:
@@ -88,7 +88,7 @@ def test_L5_a_sidecar_of_another_segment_is_ignored(store: Store) -> None:
 
 
 def test_L5_a_sidecar_of_another_history_is_ignored(store: Store, tmp_path: Path) -> None:
-    other = Store(tmp_path / "other")
+    other = Store(tmp_path / "other", prefix="elks")
     for number in (1, 2):
         store.sidecar(number).write_bytes(other.sidecar(number).read_bytes())
     store.answers()
