@@ -26,11 +26,15 @@ def arguments(given: Mapping[str, object], kind: type[_T]) -> _T:
     """The arguments as a struct; a null counts as not given. InvalidArgument says which one is wrong and what fits."""
     known = schema(kind)["properties"]
     assert isinstance(known, dict)  # noqa: S101 - a struct has properties
-    prepared = {name: _unpacked(value, known.get(name)) for name, value in given.items() if value is not None}
     try:
+        prepared = {name: _unpacked(value, known.get(name)) for name, value in given.items() if value is not None}
         return msgspec.convert(prepared, kind)
+    except UnicodeEncodeError:
+        raise InvalidArgument("not valid Unicode", where="arguments", hint="halves of characters are none") from None
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `")
+        if message.startswith("Invalid enum value"):  # it quotes what was given
+            message, place = "unknown value", str(error).rpartition(" - at `")[2]
         raise InvalidArgument(
             message[:1].lower() + message[1:],
             where=place.strip("`").removeprefix("$.") or "arguments",
