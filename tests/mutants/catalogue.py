@@ -13,7 +13,7 @@ MUTANTS = (
     Mutant(
         "no-sync-before-the-ack",
         "log/durable.py",
-        "                self._system.datasync(self._segments.get(written.segment).fd)\n",
+        "                self._system.datasync(fd)\n",
         "",
         f"{_FAULTS} -k test_L1",
     ),
