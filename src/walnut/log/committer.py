@@ -18,7 +18,7 @@ from walnut.errors import StoreClosed
 from walnut.log.admission import Precheck
 from walnut.log.frame import Sealed
 from walnut.ports import Appended, Batch, Ticket
-from walnut.system import System, Thread
+from walnut.system import Lock, System, Thread
 
 GROUP_BATCHES = 4096
 GROUP_BYTES = 8 * 1024 * 1024
@@ -39,10 +39,15 @@ class Pending:
         self.answer: tuple[Appended, ...] = ()
         self.error: BaseException | None = None
         self._system = system
-        self._gate = system.lock()
-        self._gate.acquire()
+        self._gate: Lock | None = None
         self._done = False
         self._callbacks: list[Callable[[Ticket], None]] = []
+
+    def queued(self) -> Pending:
+        """Someone else will commit it: from now on its caller may wait."""
+        self._gate = self._system.lock()
+        self._gate.acquire()
+        return self
 
     @property
     def done(self) -> bool:
@@ -55,13 +60,14 @@ class Pending:
             return
         self.answer, self.error = answer, error
         self._done = True
-        self._gate.release()
+        if self._gate is not None:
+            self._gate.release()
         self._call_back()
 
     def result(self, timeout: float | None = None) -> tuple[Appended, ...]:
         """Wait for the outcome; TimeoutError after `timeout` seconds."""
         if not self._done:
-            if not self._gate.acquire(timeout=-1 if timeout is None else timeout):
+            if self._gate is None or not self._gate.acquire(timeout=-1 if timeout is None else timeout):
                 raise TimeoutError
             self._gate.release()
         if self.error is not None:
@@ -105,7 +111,7 @@ class Committer:
                 inline = not self._busy
                 self._busy = True
                 if not inline:
-                    self._queue.append(pending)
+                    self._queue.append(pending.queued())
             if inline:
                 self._commit([pending])
         finally:  # also when the caller is interrupted: nobody may find it busy for ever
@@ -121,7 +127,7 @@ class Committer:
         """Queue and return."""
         with self.mutex:
             self._refuse_closed()
-            self._queue.append(pending)
+            self._queue.append(pending.queued())
             if self._busy:
                 return
             self._busy = True

@@ -43,7 +43,7 @@ class Durable:
 
     def check(self) -> None:
         """DurabilityUnknown once a sync has failed in any process."""
-        if self._shared.poisoned() or self._shared.epoch() != self._epoch:
+        if not self._shared.healthy(self._epoch):
             raise failures.poisoned()
 
     def sync(self, lsn: int | None) -> State:
@@ -52,9 +52,6 @@ class Durable:
         The written end is read before the disk is asked: what was written before the sync began is what it
         covers. Predecessors of that segment were synced before it began. A failed sync is final for all.
         """
-        mark = self.state()
-        if lsn is not None and mark.lsn >= lsn:
-            return mark
         with self.one_at_a_time:
             mark = self.state()
             if lsn is not None and mark.lsn >= lsn:

@@ -32,6 +32,8 @@ CONTENT, BLOB, ERASED = 1, 2, 3
 PLAIN = 0
 
 _HEADER = struct.Struct("<4sIIIQIBBHQQQII32s")
+_TAIL = struct.Struct("<IIQIBBHQQQII32s")
+_PADDING = [bytes((END,)) * (ALIGNMENT - rest) for rest in range(ALIGNMENT)]
 _PREAMBLE = struct.Struct("<IB3x")
 _RECORD = struct.Struct("<IBBHI16s")
 _PLACE = struct.Struct("<Q")
@@ -157,17 +159,16 @@ def encode(
         parts.append(_RECORD.pack(len(content.data), CONTENT, PLAIN, 0, 0, content.salt))
         parts.append(content.data)
     body = b"".join(parts)
-    body += bytes((END,)) * (ALIGNMENT - len(body) % ALIGNMENT)
+    body += _PADDING[len(body) % ALIGNMENT]
     if len(body) > MAX_BODY:
         raise InvalidArgument(
             f"a batch of {len(body)} bytes", where="items", hint=f"at most {MAX_BODY} bytes in one atomic batch"
         )
     base = _extend(crc_seed, _PLACE.pack(offset))
     fields = (len(body), first_lsn, len(contents), EVENTS, 0, 0, synced_upto, recorded_at, clock_raw, epoch, writer_id)
-    header = _HEADER.pack(MAGIC, 0, _extend(base, body), *fields, prev_hash)
-    tail = header[8:]
-    header = MAGIC + _extend(base, tail).to_bytes(4, "little") + tail
-    return header + body, chain(header, envelopes)
+    tail = _TAIL.pack(_extend(base, body), *fields, prev_hash)
+    data = b"".join((MAGIC, _extend(base, tail).to_bytes(4, "little"), tail, body))
+    return data, blake2b(tail[4:] + envelopes, digest_size=32).digest()
 
 
 def place(header: Header, body: bytes, *, prev_hash: bytes, crc_seed: int, offset: int) -> tuple[bytes, bytes]:

@@ -21,6 +21,7 @@ SIZE = 4096
 #: Who looks while two stores follow each other may find either slot half stored: it looks again.
 _TRIES = 100
 _SLOT = struct.Struct("<IIQ16sQQQQ32s16sQII")
+_BODY = struct.Struct("<IQ16sQQQQ32s16sQII")
 SLOT_SIZE = 128
 MARK_SLOTS = (0, 2048)
 _WRITTEN_SLOTS = (1024, 2048)
@@ -28,6 +29,7 @@ _HEAD = struct.Struct("<IIII16s16s")
 _INTENT = struct.Struct("<IIQQ")
 _INTENT_AT = 512
 _POISON_AT = 256
+_HEALTH = slice(0, 260)
 _HOLDER_AT = {"write": 264, "sync": 268}
 
 _value = google_crc32c.value
@@ -71,32 +73,33 @@ class Slots:
         self._mapped = mapped
         self._places = places
         self._log_id = log_id
-        self._known: tuple[bytes, bytes, State | None] = (b"", b"", None)
+        self._span = slice(places[0], places[1] + SLOT_SIZE)
+        self._known: tuple[bytes, State | None] = (b"", None)
 
     def load(self) -> State | None:
         """The newest valid slot, None when there is none. Cheap while nothing has changed."""
-        first, second = self._places
-        mapped = self._mapped
+        try:
+            raw = self._mapped[self._span]
+        except ValueError:  # unmapped by another thread
+            raise StoreClosed("the log is closed", hint="open the store again") from None
+        known = self._known
+        return known[1] if raw == known[0] else self._decode()
+
+    def _decode(self) -> State | None:
+        places = (0, self._places[1] - self._places[0])
         for _ in range(_TRIES):
-            try:
-                one, two = mapped[first : first + SLOT_SIZE], mapped[second : second + SLOT_SIZE]
-            except ValueError:  # unmapped by another thread
-                raise StoreClosed("the log is closed", hint="open the store again") from None
-            known = self._known
-            if one == known[0] and two == known[1]:
-                return known[2]
-            state = newest(one + two, (0, SLOT_SIZE), self._log_id)
+            raw = self._mapped[self._span]
+            state = newest(raw, places, self._log_id)
             if state is not None:
-                self._known = (one, two, state)
+                self._known = (raw, state)
                 return state
-            if not one.strip(b"\0") and not two.strip(b"\0"):
+            if not raw.strip(b"\0"):
                 return None
         return None
 
     def store(self, state: State, seq: int) -> None:
-        """Write `state` as number `seq` into the slot that its predecessor is not in."""
-        data = _SLOT.pack(
-            0,
+        """Write `state` as number `seq` into the slot that its predecessor is not in; its lock is held."""
+        body = _BODY.pack(
             state.epoch,
             seq,
             state.boot_id,
@@ -109,9 +112,14 @@ class Slots:
             state.recorded_at,
             state.clean,
             0,
-        ).ljust(SLOT_SIZE, b"\0")
-        place = self._places[seq % 2]
-        self._mapped[place : place + SLOT_SIZE] = _value(data[4:]).to_bytes(4, "little") + data[4:]
+        )
+        data = _value(body).to_bytes(4, "little") + body
+        turn = seq % 2
+        place = self._places[turn]
+        self._mapped[place : place + SLOT_SIZE] = data
+        raw = self._mapped[self._span]
+        if raw[:SLOT_SIZE] == data or raw[-SLOT_SIZE:] == data:  # what is there, not what was meant
+            self._known = (raw, state if state.seq == seq else msgspec.structs.replace(state, seq=seq))
 
 
 class Shared:
@@ -119,6 +127,8 @@ class Shared:
 
     def __init__(self, system: System, folder: str, log_id: bytes) -> None:
         self._fds: list[int] = []
+        self._healthy = b""
+        self._intent: tuple[bytes, tuple[int, int]] = (b"", (0, 0))
         self._log_id = log_id
         self._system = system
         try:
@@ -156,6 +166,16 @@ class Shared:
         """The current epoch, without checks: for the hot path."""
         return int.from_bytes(self._map[4:8], "little")
 
+    def healthy(self, epoch: int) -> bool:
+        """Whether this epoch goes on and is not poisoned: one look while nothing has changed."""
+        raw = self._map[_HEALTH]
+        if raw == self._healthy:
+            return True
+        if self.poisoned() or self.epoch() != epoch:
+            return False
+        self._healthy = raw
+        return True
+
     def poison(self, epoch: int) -> None:
         """A sync failed: nobody of this epoch may write any more."""
         self._map[_POISON_AT : _POISON_AT + 4] = epoch.to_bytes(4, "little")
@@ -167,11 +187,16 @@ class Shared:
     def intend(self, segment: int, end: int) -> None:
         """Announce what is about to be written."""
         body = _INTENT.pack(0, 0, segment, end)[4:]
-        self._map[_INTENT_AT : _INTENT_AT + _INTENT.size] = _value(body).to_bytes(4, "little") + body
+        data = _value(body).to_bytes(4, "little") + body
+        self._map[_INTENT_AT : _INTENT_AT + 24] = data
+        self._intent = (data, (segment, end))
 
     def intended(self) -> tuple[int, int] | None:
         """Segment and end announced last, None when torn."""
-        data = self._map[_INTENT_AT : _INTENT_AT + _INTENT.size]
+        data = self._map[_INTENT_AT : _INTENT_AT + 24]
+        known = self._intent
+        if data == known[0]:
+            return known[1]
         crc, _, segment, end = _INTENT.unpack(data)
         return (segment, end) if crc == _value(data[4:]) else None
 

@@ -45,7 +45,7 @@ class Writer:
     def begin(self) -> State:
         """Where the log ends; takes over after a writer that died. DurabilityUnknown once poisoned."""
         shared = self._shared
-        if shared.poisoned() or shared.epoch() != self.epoch:
+        if not shared.healthy(self.epoch):
             raise failures.poisoned()
         state = shared.written.load()
         if state is None:
@@ -108,7 +108,9 @@ class Writer:
         frames = [
             (group, _envelopes(group, contents), [contents[id(e.draft)] for e in group]) for group in _groups(entries)
         ]
-        need = sum(_room(envelopes, sealed) for _, envelopes, sealed in frames)
+        need = 0
+        for _, envelopes, sealed in frames:
+            need += _room(envelopes, sealed)
         place = self._segments.get(state.segment)
         try:
             if state.end + need > place.header.capacity:
@@ -200,6 +202,9 @@ def _whole_mebibytes(size: int) -> int:
 
 def _groups(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
     """Entries by frame: one, unless adopted times differ (a frame has one time)."""
+    if len(entries) == 1:
+        yield entries
+        return
     start = 0
     for at in range(1, len(entries)):
         before, entry = entries[at - 1], entries[at]
@@ -230,5 +235,8 @@ def _envelopes(entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> list
 def _room(envelopes: Sequence[Envelope], sealed: Sequence[Sealed]) -> int:
     """At least the bytes that a frame will take."""
     size = frame.HEADER_SIZE + frame.PREAMBLE_SIZE + frame.ALIGNMENT + 8
-    size += sum(frame.RECORD_SIZE + len(each.data) for each in sealed)
-    return size + sum(160 + 4 * len(each.kind) + len(each.touches) for each in envelopes)
+    for record in sealed:
+        size += frame.RECORD_SIZE + len(record.data)
+    for each in envelopes:
+        size += 160 + 4 * len(each.kind) + len(each.touches)
+    return size

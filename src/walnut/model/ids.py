@@ -27,8 +27,12 @@ def ulid(milliseconds: int, randomness: bytes) -> bytes:
 
 def text(prefix: str, raw: bytes) -> str:
     """`evt`, 16 bytes -> `evt_01J…`."""
-    number, pairs = int.from_bytes(raw, "big"), _PAIRS
-    return prefix + "_" + "".join([pairs[number >> shift & 1023] for shift in _SHIFTS])
+    high, low, p = int.from_bytes(raw[:6], "big"), int.from_bytes(raw[6:], "big"), _PAIRS
+    return (
+        f"{prefix}_{p[high >> 40]}{p[high >> 30 & 1023]}{p[high >> 20 & 1023]}{p[high >> 10 & 1023]}{p[high & 1023]}"
+        f"{p[low >> 70]}{p[low >> 60 & 1023]}{p[low >> 50 & 1023]}{p[low >> 40 & 1023]}"
+        f"{p[low >> 30 & 1023]}{p[low >> 20 & 1023]}{p[low >> 10 & 1023]}{p[low & 1023]}"
+    )
 
 
 def parse(value: str, *, prefix: str, where: str = "id") -> bytes:
