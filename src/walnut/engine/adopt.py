@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
@@ -122,6 +123,9 @@ class Incoming:
         same_secret = header.secret == log.secret or header.log_id == log.log_id
         self._references = References(log.secret, same_secret=same_secret)
         self._keep_times = True
+        self._ids: dict[bytes, int] = {}  # of the events that are here, up to an LSN
+        self._ids_upto = 0
+        self._mine = log.read(upto=self._here) if self.adopted else iter(())
         self._pending: list[tuple[Event, ...]] = []
         self._pending_lsns: set[int] = set()
 
@@ -140,7 +144,7 @@ class Incoming:
 
     def _is_here(self, transaction: tuple[Event, ...]) -> bool:
         """Whether this store begins with these events; when it goes on otherwise, the rest is remapped."""
-        here = [self._handle.store.log.get(event.lsn) for event in transaction if event.lsn <= self._here]
+        here = list(islice(self._mine, sum(event.lsn <= self._here for event in transaction)))
         if here and [each.raw_id for each in here] != [event.raw_id for event in transaction]:
             self.adopted = False
             return False
@@ -184,12 +188,13 @@ class Incoming:
         now = self._handle.store.system.now()
         with look(self._handle, at_least=newest) as view:
             upto = view.snapshot.lsn
-            pending = [tuple(self._inside(view.snapshot, event) for event in each) for each in self._pending]
+            self._learn_ids(view.snapshot)
+            pending = [tuple(self._inside(event) for event in each) for each in self._pending]
             known = {
                 event.lsn: lsn
                 for transaction in pending
                 for event in transaction
-                if (lsn := view.snapshot.event_lsn(event.raw_id)) is not None
+                if (lsn := self._ids.get(event.raw_id)) is not None
             }
         last_time = log.get(newest).recorded_at if newest else 0
         batch: list[tuple[Draft, ...]] = []
@@ -197,7 +202,8 @@ class Incoming:
         already = 0
         for transaction in pending:
             if any(event.lsn in known for event in transaction):
-                named = {old: lsn for old, lsn in known.items() if not self._is_outside(lsn)}
+                here = {event.lsn: known[event.lsn] for event in transaction if event.lsn in known}
+                named = {old: lsn for old, lsn in here.items() if not self._is_outside(lsn)}
                 self._references.learn(transaction, named)
                 already += len(transaction)
                 continue
@@ -223,11 +229,17 @@ class Incoming:
         changed = (touch for lsn in undone for touch in self._handle.store.log.get(lsn).touch_keys())
         return msgspec.structs.replace(draft, touches=tuple(dict.fromkeys((*draft.touches, *changed))))
 
-    def _inside(self, snapshot: Snapshot, event: Event) -> Event:
+    def _learn_ids(self, snapshot: Snapshot) -> None:
+        """Keep the ids of what is here in memory: the view has no index on them, and they are all asked for."""
+        for raw_id, lsn in snapshot.event_ids(after=self._ids_upto):
+            self._ids.setdefault(raw_id, lsn)
+        self._ids_upto = snapshot.lsn
+
+    def _inside(self, event: Event) -> Event:
         """The event with other ids for itself and its memories where its own name what is outside the scope."""
         log = self._handle.store.log
         raw_id, touches = event.raw_id, event.touch_keys()
-        lsn = snapshot.event_lsn(raw_id)
+        lsn = self._ids.get(raw_id)
         if lsn is not None and self._is_outside(lsn) and not self._is_readable(lsn):
             raw_id = raw_id[:6] + self._other(raw_id)[:10]
         outside = {touch for touch in touches if (lsns := log.stream(touch)) and self._is_outside(lsns[0])}
@@ -237,8 +249,11 @@ class Incoming:
         return msgspec.structs.replace(event, raw_id=raw_id, raw_touches=raw)
 
     def _is_outside(self, lsn: int) -> bool:
-        content, scope = self._handle.store.log.get(lsn).content, self._handle.binding.scope
-        return scope != ROOT if content is None else not within(content.scope, scope)
+        scope = self._handle.binding.scope
+        if scope == ROOT:  # nothing lies outside, and a look at each event would cost more than all the rest
+            return False
+        content = self._handle.store.log.get(lsn).content
+        return content is None or not within(content.scope, scope)
 
     def _is_readable(self, lsn: int) -> bool:
         content = self._handle.store.log.get(lsn).content

@@ -133,6 +133,10 @@ class Snapshot:
         row = self.db.execute("SELECT lsn FROM events WHERE raw_id = ? ORDER BY lsn LIMIT 1", (raw_id,)).fetchone()
         return int(row[0]) if row else None
 
+    def event_ids(self, *, after: int) -> Iterator[tuple[bytes, int]]:
+        """Ids (16 bytes) and LSNs of all events behind an LSN, in order."""
+        return iter(self.db.execute("SELECT raw_id, lsn FROM events WHERE lsn > ? ORDER BY lsn", (after,)))
+
     def select(self, selector: Selector, bound_scope: str, upto: int) -> list[int]:
         """LSNs, ascending, of the events in the scope or below that meet all conditions of the selector."""
         where, asked = ["e.lsn <= :upto"], dict[str, str | int | None]({"upto": upto})
