@@ -15,7 +15,8 @@ import pytest
 from tests.contract.test_views_files import LATER, Store, answers, fill
 from tests.crash.faults import Failing
 from tests.unit.histories import append, touch, write
-from walnut.errors import StorageFailed, StorageFull, StoreClosed, ViewFailed, ViewLag
+from walnut.errors import LogCorruption, StorageFailed, StorageFull, StoreClosed, ViewFailed, ViewLag
+from walnut.log.file_log import FileLog
 from walnut.log.memory_log import MemoryLog
 from walnut.system import System
 from walnut.views import checkpoint
@@ -311,3 +312,25 @@ def test_V7_a_rebuild_of_views_that_cannot_go_on_says_so_and_keeps_what_is_befor
         views.rebuild()
     with views.snapshot(upto=19) as snapshot:
         assert snapshot.lsn == 19
+
+
+def test_L5_a_damaged_log_stops_a_build_and_the_view_is_built_once_it_is_whole(tmp_path: Path) -> None:
+    with FileLog.open(System(), str(tmp_path)) as log:
+        for number in range(20):
+            append(log, write(number))
+        views = Views(log, System(), folder=str(tmp_path), chunk=3)
+        place = log.locate(8)
+        path = tmp_path / place.file
+        whole = path.read_bytes()
+        with path.open("r+b") as file:
+            file.seek(place.offset + 200)
+            file.write(b"damage")
+        for _ in range(2):
+            with pytest.raises(LogCorruption):
+                views.catch_up()
+        assert [found.name for found in tmp_path.glob("views/*.new*")] == []
+        with path.open("r+b") as file:
+            file.write(whole)
+        assert views.catch_up() == 20
+        assert views.verify()[0].ok
+        views.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -19,6 +19,7 @@ from walnut.errors import (
     FormatTooNew,
     InvalidArgument,
     LogCorruption,
+    NotAStore,
     StorageFailed,
     StorageFull,
     StoreClosed,
@@ -26,6 +27,7 @@ from walnut.errors import (
 from walnut.log import frame, index, keys, segment
 from walnut.log.file_log import FileLog
 from walnut.log.index import Covered, SegmentIndex
+from walnut.log.repair import repair_folder
 from walnut.log.segment import SegmentHeader
 from walnut.log.verify import verify_folder
 from walnut.model.event import Draft
@@ -268,7 +270,7 @@ def test_L7_a_failed_sync_of_a_new_segments_name_is_final(store: Store) -> None:
         judge(again, store.known)
 
 
-def begun(log: FileLog, **changes: bytes) -> None:
+def begun(log: FileLog, **changes: bytes | int) -> None:
     """Begin the next segment as a writer that died before it said so."""
     writer, opened = log._writer, log._opened
     with writer.lock:
@@ -382,3 +384,55 @@ def test_a_reader_whose_log_was_closed_is_told_so_and_not_of_damage(store: Store
     log.close()
     with pytest.raises(StoreClosed):
         list(reading)
+
+
+# -- frames that lie under good checksums ------------------------------------------------------------------------
+
+
+def replaced(store: Store, lsn: int, change: Callable[[frame.Header, bytes], tuple[frame.Header, bytes]]) -> None:
+    """Put another frame of the same length where one of the first segment lies; the sidecars are gone, too."""
+    with store.open() as log:
+        at = log.locate(lsn)
+    seed = frame.seed(keys.load(System(), str(store.folder)).log_id, 1)
+    data = store.segment(1).read_bytes()
+    header = frame.read_header(data, crc_seed=seed, offset=at.offset, at=at.offset)
+    assert header is not None
+    header, body = change(header, data[at.offset + frame.HEADER_SIZE : at.offset + header.length])
+    raw, _ = frame.place(header, body, prev_hash=header.prev_hash, crc_seed=seed, offset=at.offset)
+    assert len(raw) == at.length
+    store.segment(1).write_bytes(data[: at.offset] + raw + data[at.offset + len(raw) :])
+    for sidecar in store.folder.glob("log/*.idx"):
+        sidecar.unlink()
+
+
+def test_L5_envelopes_that_do_not_decode_are_told_by_whoever_needs_an_index(store: Store) -> None:
+    replaced(store, 2, lambda header, body: (header, body[:8] + b"\xc1" + body[9:]))
+    with store.open() as log:
+        for ask in (lambda: log.last_touch(store.keys[0]), lambda: log.get(3), lambda: list(log.read())):
+            with pytest.raises(LogCorruption) as raised:
+                ask()
+            assert raised.value.file == f"log/{segment.name(1)}"
+
+
+def test_L3_a_reader_refuses_lsns_that_are_not_dense(store: Store) -> None:
+    replaced(store, 2, lambda header, body: (msgspec.structs.replace(header, first_lsn=5), body))
+    with store.open() as log:
+        reading = log.read()
+        assert next(reading).lsn == 1
+        with pytest.raises(LogCorruption):
+            next(reading)
+
+
+def test_L5_a_segment_that_says_less_was_acknowledged_than_the_mark_knows_is_refused(store: Store) -> None:
+    with store.open() as log:
+        begun(log, prev_end=segment.HEADER_SIZE)
+    with pytest.raises(LogCorruption):
+        store.open()
+
+
+def test_what_is_no_store_is_neither_verified_nor_repaired(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    with pytest.raises(NotAStore):
+        verify_folder(System(), str(tmp_path))
+    with pytest.raises(NotAStore):
+        repair_folder(System(), str(tmp_path))
