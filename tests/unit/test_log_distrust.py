@@ -188,14 +188,15 @@ def test_L5_L13_a_successor_that_claims_less_of_its_predecessor_hides_no_event(s
     last = store.header(2).first_lsn - 1
     with store.open() as log:
         offset = log.locate(last).offset
-    store.claim(2, prev_end=offset)
-    for sidecar in store.folder.glob("log/*.idx"):
-        sidecar.unlink()
-    with store.open() as log:
-        for ask in (lambda: list(log.read()), lambda: log.get(last)):
-            with pytest.raises(LogCorruption):
-                ask()
-    assert not verify_folder(System(), str(store.folder)).ok
+    for claimed in (offset, 0):
+        store.claim(2, prev_end=claimed)
+        for sidecar in store.folder.glob("log/*.idx"):
+            sidecar.unlink()
+        with store.open() as log:
+            for ask in (lambda: list(log.read()), lambda: log.get(last)):
+                with pytest.raises(LogCorruption):
+                    ask()
+        assert not verify_folder(System(), str(store.folder)).ok
 
 
 def test_L5_segments_that_do_not_follow_one_another_are_refused(store: Store) -> None:
@@ -358,6 +359,8 @@ def test_L2_events_of_one_transaction_with_different_times_are_refused_and_of_se
     with FileLog.open(System(), str(tmp_path)) as log:
         with pytest.raises(InvalidArgument):
             log.append(Batch(transactions=((at(5, "a.0.2"), at(6, "a.1.2")),)))
+        with pytest.raises(InvalidArgument):  # the same time, once adopted and once the clock's
+            log.append(Batch(transactions=((at(2**62, "a.0.2"), draft("a.1.2")),)))
         log.append(Batch(transactions=((at(5, "b.0.1"),), (at(6, "c.0.1"),))))
         assert [event.recorded_at for event in log.read()] == [5, 6]
 

@@ -104,9 +104,7 @@ def load(system: System, folder: str) -> Identity:
         identity = Identity(
             log_id=bytes.fromhex(form.log), secret=bytes.fromhex(keys.secret), created_at=form.created_at
         )
-    except (msgspec.MsgspecError, ValueError) as error:
-        if isinstance(error, LogCorruption):
-            raise
+    except (msgspec.MsgspecError, ValueError):
         raise LogCorruption("the file keys does not decode", file="keys", offset=0) from None
     if keys.log != form.log or len(identity.log_id) != 16 or len(identity.secret) != 32:
         raise LogCorruption("the file keys is another store's", file="keys", offset=0)
