@@ -27,6 +27,7 @@ from walnut.errors import (
 from walnut.log import frame, index, keys, segment
 from walnut.log.file_log import FileLog
 from walnut.log.index import Covered, SegmentIndex
+from walnut.log.memory_log import MemoryLog
 from walnut.log.repair import repair_folder
 from walnut.log.segment import SegmentHeader
 from walnut.log.verify import verify_folder
@@ -350,6 +351,16 @@ def test_L8_a_secret_that_cannot_be_written_is_not_adopted(tmp_path: Path) -> No
         assert log.adopt_secret(bytes(range(32)))
     with FileLog.open(System(), str(tmp_path)) as log:
         assert log.secret == bytes(range(32))
+
+
+def test_only_an_empty_log_in_memory_adopts_a_secret() -> None:
+    log, secret = MemoryLog(System()), bytes(range(32))
+    assert log.adopt_secret(secret)
+    assert log.secret == secret
+    log.append(single("first.0.1"))
+    assert not log.adopt_secret(bytes(32))
+    assert log.secret == secret
+    log.close()
 
 
 def test_L2_events_of_one_transaction_with_different_times_are_refused_and_of_several_kept(tmp_path: Path) -> None:
