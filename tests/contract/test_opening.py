@@ -148,6 +148,16 @@ def test_verify_is_offline_and_read_only(tmp_path: Path) -> None:
             walnut.verify(wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("path", ["x/" * 3000, "x" * 300, "y/" + "x" * 300])
+def test_a_path_that_is_too_long_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(walnut.StorageFailed, match="ENAMETOOLONG"):
+        walnut.open(path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_the_owner_may_read_a_store(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "store"
     with walnut.open(folder) as memory:

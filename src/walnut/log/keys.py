@@ -10,6 +10,7 @@ from walnut.system import System
 
 FORMAT = 1
 _MAX_BYTES = 4096
+_SECRET = 32
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +107,7 @@ def load(system: System, folder: str) -> Identity:
         )
     except (msgspec.MsgspecError, ValueError):
         raise LogCorruption("the file keys does not decode", file="keys", offset=0) from None
-    if keys.log != form.log or len(identity.log_id) != 16 or len(identity.secret) != 32:
+    if keys.log != form.log or len(identity.log_id) != 16 or len(identity.secret) != _SECRET:
         raise LogCorruption("the file keys is another store's", file="keys", offset=0)
     return identity
 
@@ -115,6 +116,7 @@ def load_secret(system: System, folder: str, log_id: bytes) -> bytes | None:
     """The secret alone, for a repair; None when it is gone, damaged or another log's."""
     try:
         found = msgspec.json.decode(_read(system, f"{folder}/keys", "keys"), type=_Keys)
-    except (LogCorruption, msgspec.MsgspecError):
+        secret = bytes.fromhex(found.secret)
+    except (LogCorruption, msgspec.MsgspecError, ValueError):
         return None
-    return bytes.fromhex(found.secret) if found.log == log_id.hex() else None
+    return secret if found.log == log_id.hex() and len(secret) == _SECRET else None

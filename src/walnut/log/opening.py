@@ -7,6 +7,8 @@ is joined. A poisoned log is recovered under a new epoch: handles of the old one
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from walnut.errors import LogBusy, LogCorruption, NotAStore
@@ -122,9 +124,13 @@ def open_folder(system: System, folder: str, *, create: bool, limit: float) -> O
 def _make_folders(system: System, path: str) -> None:
     """Make a folder and its parents, each private, its name on disk before anything is acknowledged in it."""
     missing: list[str] = []
+    deepest = f"{path}/{segment.name(1)}.idx.00000000.tmp"
     while not system.exists(path):
         missing.append(path)
         path = path.rpartition("/")[0] or "/"
+    for name in (deepest, *(f"{path}/{each.rpartition('/')[2]}" for each in missing)):
+        with suppress(FileNotFoundError):  # what is too long is refused before anything is made
+            system.path_size(name)
     for each in reversed(missing):
         system.make_folder(each)
         system.sync_directory(each.rpartition("/")[0] or "/")

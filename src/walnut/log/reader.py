@@ -35,13 +35,17 @@ class Reader:
         """One event; NotFound above the end or below 1, LogCorruption when its frame is damaged."""
         if not 1 <= lsn <= state.lsn:
             raise self._segments.not_found(lsn)
-        number, offset, first = self._locate(lsn, state)
+        number, offset, _ = self._locate(lsn, state)
         header, envelopes, records = self._cache.get((number, offset)) or self._load(number, offset, lsn)
-        if lsn - first >= header.count:
+        self._check_holds(header, number, offset, lsn)
+        with self._decoding(number, offset, header):
+            return frame.event(header, lsn - header.first_lsn, envelopes, records)
+
+    def _check_holds(self, header: frame.Header, number: int, offset: int, lsn: int) -> None:
+        """LogCorruption when the index named a frame that the LSN is not in."""
+        if not header.first_lsn <= lsn <= header.last_lsn:
             place = self._segments.get(number)
             raise self._segments.damage("the event is not where the index says", place, offset=offset, lsn=lsn)
-        with self._decoding(number, offset, header):
-            return frame.event(header, lsn - first, envelopes, records)
 
     def _load(self, number: int, offset: int, lsn: int) -> _Sections:
         found = self._frame(number, offset, lsn)
@@ -111,6 +115,7 @@ class Reader:
             raise self._segments.not_found(lsn)
         number, offset, _ = self._locate(lsn, state)
         found = self._frame(number, offset, lsn)
+        self._check_holds(found.header, number, offset, lsn)
         return Position(lsn=lsn, file=self._segments.get(number).file, offset=offset, length=found.header.length)
 
     def chain(self, lsn: int, state: State) -> bytes:
@@ -121,4 +126,5 @@ class Reader:
             return bytes(32)
         number, offset, _ = self._locate(lsn, state)
         found = self._frame(number, offset, lsn)
+        self._check_holds(found.header, number, offset, lsn)
         return found.chain() if found.header.last_lsn == lsn else found.header.prev_hash

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import blake2b
 
 import msgspec
@@ -125,7 +125,8 @@ class Checkpoints:
                 self._restore(self._path(lsn), db, applier)
                 return True
             except (Damaged, FileNotFoundError):
-                continue
+                with closing(sqlite3.connect(":memory:")) as empty:
+                    empty.backup(db)  # whatever was copied already is nobody's
         return False
 
     def _good(self, lsn: int, applier: Applier) -> bool:
