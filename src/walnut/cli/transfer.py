@@ -117,7 +117,7 @@ VERBS = {
             "walnut export --scope global backup.jsonl",
             "walnut export --scope global --force backup.jsonl --json",
             "walnut import backup.jsonl --scope global --store copy",
-            "walnut export | wc -l",
+            "walnut export > everything.jsonl",
         ),
         _export_arguments,
         _export,
