@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -113,11 +115,28 @@ def test_damage_ends_with_its_own_code(capsys: pytest.CaptureFixture[str]) -> No
     assert "[log_corruption at " in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Root may write everywhere: be somebody else for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 def test_a_folder_that_may_not_be_written_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     os.mkdir("closed", 0o500)
-    assert main(["remember", "x", "--store", "closed/store"]) == exits.NO_STORE
+    assert main(["remember", "x", "--store", "open"]) == exits.OK  # all code is loaded before rights are dropped
+    assert main(["list", "--store", "missing"]) == exits.NO_STORE
+    capsys.readouterr()
+    with nobody():
+        assert main(["remember", "x", "--store", "closed/store"]) == exits.NO_STORE
     assert "[access_denied" in capsys.readouterr().err
+    assert os.listdir("closed") == []
 
 
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:
