@@ -53,8 +53,8 @@ bench: $(VENV)/dev.stamp  ## Measure, side by side with peers
 	@$(RUN) bench $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/dev.stamp  ## Run the crash tests in their long versions
-	@$(RUN) pytest tests/crash --soak --timeout=3600 $(ARGS)
+soak: $(VENV)/dev.stamp  ## Run the crash tests in their long versions, and all seeded bugs
+	@$(RUN) pytest tests/crash tests/mutants --soak --timeout=3600 $(ARGS)
 
 .PHONY: coverage
 coverage: $(VENV)/dev.stamp  ## Branch coverage of the log and the views; fails below 95 %
