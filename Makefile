@@ -70,7 +70,7 @@ LOADS := tests/contract/test_opening.py::test_importing_and_opening_loads_nothin
 .PHONY: lock
 lock:  ## Pin the dependencies anew (needs uv; UPGRADE=1 takes the newest versions)
 	@uv pip compile $(LOCK) requirements.in --output-file requirements.txt
-	@uv pip compile $(LOCK) --extra mcp requirements.in requirements-dev.in --output-file requirements-dev.txt
+	@uv pip compile $(LOCK) --extra mcp --extra simulation requirements.in requirements-dev.in --output-file requirements-dev.txt
 
 .PHONY: clean
 clean:  ## Remove everything these targets made
