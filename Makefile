@@ -49,8 +49,12 @@ format: $(VENV)/dev.stamp  ## Put the code into the house format and mend what r
 	$(RUN) ruff format .
 
 .PHONY: bench
-bench: $(VENV)/dev.stamp  ## Measure, side by side with peers
+bench: peers  ## Measure, side by side with peers
 	@$(RUN) bench $(ARGS)
+
+.PHONY: peers
+peers: $(VENV)/dev.stamp  ## Install the peers of the comparison into .cache/peers, those that can be had
+	@$(RUN) bench.environment
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp  ## Run the crash tests in their long versions, and all seeded bugs
@@ -69,8 +73,9 @@ LOADS := tests/contract/test_opening.py::test_importing_and_opening_loads_nothin
 
 .PHONY: lock
 lock:  ## Pin the dependencies anew (needs uv; UPGRADE=1 takes the newest versions)
-	@uv pip compile $(LOCK) requirements.in --output-file requirements.txt
-	@uv pip compile $(LOCK) --extra mcp --extra simulation requirements.in requirements-dev.in --output-file requirements-dev.txt
+	@uv pip compile $(LOCK) pyproject.toml requirements.in --output-file requirements.txt
+	@uv pip compile $(LOCK) --extra mcp --extra simulation pyproject.toml requirements.in requirements-dev.in --output-file requirements-dev.txt
+	@uv pip compile $(LOCK) bench/peers/requirements.in --output-file bench/peers/requirements.txt
 
 .PHONY: clean
 clean:  ## Remove everything these targets made
@@ -78,7 +83,7 @@ clean:  ## Remove everything these targets made
 	find src tests docs bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) pyproject.toml
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 # --- the environment --------------------------------------------------------------------------------
 # One stamp for each thing that may change: the interpreter, what the package needs, the package itself, what
