@@ -10,12 +10,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Annotated, TypeAlias
 
 import google_crc32c
 import msgspec
+from msgspec import Meta
 
 from walnut.errors import FormatTooNew, InvalidArgument
 from walnut.model.event import DELETE, INSERT, NONE, SCHEMA, UPDATE, Content, Event
+from walnut.model.ids import TOUCH_SIZE
 
 MAGIC = b"\xf5WF1"
 HEADER_SIZE = 96
@@ -23,6 +26,8 @@ ALIGNMENT = 8
 #: The last bytes of a frame: never zero, so that no sector's share of a whole frame is all zero.
 END = 0xE5
 MAX_BODY = 32 * 1024 * 1024
+#: LSNs, times and offsets lie below.
+MAX_NUMBER = 2**63
 
 # Frame types; 0 is reserved for prepared space, 2 and up for checkpoints and purges of later versions.
 EVENTS = 1
@@ -76,18 +81,23 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
         return self.first_lsn + self.count - 1
 
 
+_Hash16: TypeAlias = Annotated[bytes, Meta(min_length=16, max_length=16)]
+_Hash32: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
+_Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_NUMBER - 1)]
+
+
 class Envelope(msgspec.Struct, frozen=True, array_like=True):
     """An envelope on disk; LSN and times are the frame's, `txn_back` counts events back to the transaction's first."""
 
-    raw_id: bytes
+    raw_id: _Hash16
     kind: str
-    op: int
-    txn_back: int
+    op: _Number
+    txn_back: _Number
     touches: bytes
-    commitment: bytes
-    before_lsn: int | None = None
-    idem: bytes | None = None
-    schema: int = SCHEMA
+    commitment: _Hash32
+    before_lsn: _Number | None = None
+    idem: _Hash16 | None = None
+    schema: _Number = SCHEMA
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -197,12 +207,18 @@ def read_header(data: bytes, *, crc_seed: int, offset: int, at: int = 0) -> Head
         return None
     if not PREAMBLE_SIZE < header.body_length <= MAX_BODY + ALIGNMENT or header.body_length % ALIGNMENT:
         return None
+    if not 0 < header.first_lsn < MAX_NUMBER - header.count or header.recorded_at >= MAX_NUMBER:
+        return None
     return header
 
 
 def body_is_whole(header: Header, body: bytes, *, crc_seed: int, offset: int) -> bool:
-    """Whether the body's checksum holds."""
-    return len(body) == header.body_length and _extend(_extend(crc_seed, _PLACE.pack(offset)), body) == header.body_crc
+    """Whether the body's checksum holds, and its envelopes end within it: its chain hash can be told."""
+    return (
+        len(body) == header.body_length
+        and _extend(_extend(crc_seed, _PLACE.pack(offset)), body) == header.body_crc
+        and int.from_bytes(body[:4], "little") <= len(body) - PREAMBLE_SIZE
+    )
 
 
 def envelope_section(body: bytes) -> bytes:
@@ -216,13 +232,19 @@ def envelope_section(body: bytes) -> bytes:
 
 
 def read_envelopes(header: Header, body: bytes) -> list[Envelope]:
-    """All envelopes of a checked body; ValueError when they do not decode or their number is off."""
+    """All envelopes of a checked body; ValueError when they do not decode or say what can't be."""
+    section = envelope_section(body)
     try:
-        envelopes = _envelopes_decoder.decode(envelope_section(body))
-    except msgspec.MsgspecError as error:
+        envelopes = _envelopes_decoder.decode(section)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"envelopes do not decode: {type(error).__name__}") from None
     if len(envelopes) != header.count:
         raise ValueError("number of envelopes is not the header's")
+    for lsn, each in enumerate(envelopes, header.first_lsn):
+        if len(each.touches) % TOUCH_SIZE or each.txn_back >= lsn:
+            raise ValueError("an envelope names what can't be")
+        if each.op >= len(_OPS):
+            raise FormatTooNew(f"op {each.op} at LSN {lsn}", hint="upgrade walnut")
     return envelopes
 
 
@@ -254,7 +276,7 @@ def read_content(data: bytes) -> Content:
     """Decode a content; ValueError when it does not."""
     try:
         return _content_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"content does not decode: {type(error).__name__}") from None
 
 
@@ -277,8 +299,6 @@ def event(
     """The n-th event of a frame, its content decoded afresh: a caller may change what it was given."""
     envelope, record = envelopes[number], records[number]
     lsn = header.first_lsn + number
-    if not 0 <= envelope.op < len(_OPS):
-        raise FormatTooNew(f"op {envelope.op} at LSN {lsn}", hint="upgrade walnut")
     return Event(
         lsn=lsn,
         raw_id=envelope.raw_id,

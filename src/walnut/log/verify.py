@@ -106,16 +106,9 @@ def _check_frame(place: Segment, each: Frame, seen: Checked) -> None:
 
     if header.prev_hash != seen.chain:
         raise wrong("the chain is broken", header.first_lsn)
-    try:
-        envelopes = frame.read_envelopes(header, each.body)
-        records = frame.read_records(header, each.body)
-        for lsn, (envelope, record) in enumerate(zip(envelopes, records, strict=True), header.first_lsn):
-            if record is not None and frame.commit(record[1], record[0]) != envelope.commitment:
-                raise wrong("a content does not match its commitment", lsn)
-            if record is not None:
-                frame.read_content(record[1])
-    except ValueError as error:
-        raise wrong(str(error), header.first_lsn) from None
+    problem = unsound(each)
+    if problem is not None:
+        raise wrong(*problem)
     seen.chain = each.chain()
     seen.lsn = header.last_lsn
     seen.frames += 1
@@ -123,8 +116,24 @@ def _check_frame(place: Segment, each: Frame, seen: Checked) -> None:
     seen.bytes_read += header.length
 
 
+def unsound(each: Frame) -> tuple[str, int] | None:
+    """What is wrong with the events of a frame whose checksums hold, and from which LSN on. FormatTooNew."""
+    lsn = each.header.first_lsn
+    try:
+        for envelope, record in zip(*frame.read_sections(each.header, each.body), strict=True):
+            if record is not None and frame.commit(record[1], record[0]) != envelope.commitment:
+                return "a content does not match its commitment", lsn
+            if record is not None:
+                frame.read_content(record[1])
+            lsn += 1
+    except ValueError as error:
+        return str(error), lsn
+    return None
+
+
 def next_good(system: System, place: Segment, start: int, stop: int) -> Frame | None:
     """The first whole frame at or behind `start`."""
+    stop = min(stop, system.file_size(place.fd))
     data = system.read_at(place.fd, stop - start, start) if stop > start else b""
     at = data.find(frame.MAGIC)
     while at >= 0:
