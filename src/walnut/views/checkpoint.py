@@ -7,6 +7,7 @@ renamed; what does not fit log, folds or checksum is passed over.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,6 +24,7 @@ from walnut.views.store import Stamp, file_lock, read_stamp
 
 #: How many are kept.
 KEPT = 3
+_NAME = re.compile(r"ckpt-([0-9]{12}|[1-9][0-9]{12,18})\.db")
 _MAGIC = b"walnut-checkpoint-1"
 _HASH = 32
 _PIECE = 1 << 20
@@ -55,9 +57,8 @@ class Checkpoints:
         """Their LSNs, oldest first."""
         if not self._system.is_folder(self._folder):
             return ()
-        names = self._system.list_folder(self._folder)
-        numbers = [name[5:-3] for name in names if name.startswith("ckpt-") and name.endswith(".db")]
-        return tuple(sorted(int(number) for number in numbers if number.isdecimal()))
+        names = map(_NAME.fullmatch, self._system.list_folder(self._folder))
+        return tuple(sorted(int(name[1]) for name in names if name))
 
     def _path(self, lsn: int) -> str:
         return f"{self._folder}/ckpt-{lsn:012}.db"
@@ -141,12 +142,12 @@ class Checkpoints:
         footer = self._footer(path)
         if footer is None:
             raise Damaged("not whole")
+        try:
+            log_id, chain = bytes.fromhex(footer.log_id), bytes.fromhex(footer.chain)
+        except ValueError:
+            raise Damaged("of no log") from None
         stamp = msgspec.structs.replace(
-            applier.new_stamp(),
-            folds=footer.folds,
-            log_id=bytes.fromhex(footer.log_id),
-            lsn=footer.lsn,
-            chain=bytes.fromhex(footer.chain),
+            applier.new_stamp(), folds=footer.folds, log_id=log_id, lsn=footer.lsn, chain=chain
         )
         applier.check(stamp)
         return stamp
@@ -156,10 +157,11 @@ class Checkpoints:
         with _reading(path) as copy:
             try:
                 copy.backup(db)
+                db.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
+                found = read_stamp(db)
             except sqlite3.DatabaseError as error:
                 raise Damaged("can't be read") from error
-        db.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
-        if read_stamp(db) != stamp:
+        if found != stamp:
             raise Damaged("of another state")
 
     def _footer(self, path: str) -> Footer | None:
@@ -178,7 +180,7 @@ class Checkpoints:
             if length > end or _hash(system, fd, size - _HASH).digest() != system.read_at(fd, _HASH, size - _HASH):
                 return None
             return msgspec.json.decode(system.read_at(fd, length, end - length), type=Footer)
-        except (msgspec.DecodeError, IsADirectoryError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IsADirectoryError):
             return None
         finally:
             system.close_file(fd)
