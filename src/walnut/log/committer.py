@@ -27,7 +27,20 @@ GROUP_BYTES = 8 * 1024 * 1024
 class Pending:
     """A batch on its way: the ticket that its caller holds."""
 
-    __slots__ = ("_callbacks", "_done", "_gate", "_system", "answer", "batch", "checked", "contents", "error", "size")
+    __slots__ = (
+        "_callbacks",
+        "_done",
+        "_gate",
+        "_system",
+        "answer",
+        "batch",
+        "checked",
+        "contents",
+        "error",
+        "refusal",
+        "size",
+        "wait_for",
+    )
 
     def __init__(
         self, system: System, batch: Batch, contents: dict[int, Sealed], size: int, checked: Precheck | None
@@ -36,7 +49,10 @@ class Pending:
         self.contents = contents
         self.size = size
         self.checked = checked
+        #: What admission said: the answer once `wait_for` is durable (0: at once), or why it was refused.
         self.answer: tuple[Appended, ...] = ()
+        self.wait_for = 0
+        self.refusal: Exception | None = None
         self.error: BaseException | None = None
         self._system = system
         self._gate: Lock | None = None
@@ -62,7 +78,8 @@ class Pending:
         self._done = True
         if self._gate is not None:
             self._gate.release()
-        self._call_back()
+        if self._callbacks:
+            self._call_back()
 
     def result(self, timeout: float | None = None) -> tuple[Appended, ...]:
         """Wait for the outcome; TimeoutError after `timeout` seconds."""

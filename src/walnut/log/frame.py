@@ -43,7 +43,10 @@ _PREAMBLE = struct.Struct("<IB3x")
 _RECORD = struct.Struct("<IBBHI16s")
 _PLACE = struct.Struct("<Q")
 RECORD_SIZE = _RECORD.size
+_SALT_AT = RECORD_SIZE - 16  # what is committed to, salt and data, are the record's last bytes
 PREAMBLE_SIZE = _PREAMBLE.size
+
+_ERASED = _RECORD.pack(0, ERASED, PLAIN, 0, 0, bytes(16))
 
 _OPS = (NONE, INSERT, UPDATE, DELETE)
 _OP_NUMBERS = {op: number for number, op in enumerate(_OPS)}
@@ -100,12 +103,21 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     schema: _Number = SCHEMA
 
 
-class Sealed(msgspec.Struct, frozen=True):
-    """A content made ready for the log: its bytes, its salt, and the commitment to both."""
+class Sealed(msgspec.Struct, frozen=True, gc=False):
+    """A content made ready for the log: its record in a frame, and the commitment to its salt and its bytes."""
 
-    data: bytes
-    salt: bytes
+    record: bytes
     commitment: bytes
+
+    @property
+    def data(self) -> bytes:
+        """The content's bytes."""
+        return self.record[RECORD_SIZE:]
+
+    @property
+    def salt(self) -> bytes:
+        """What keeps the commitment from being guessed."""
+        return self.record[_SALT_AT:RECORD_SIZE]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -133,7 +145,8 @@ def seal(content: Content, salt: bytes) -> Sealed:
             where="data",
             hint="integers have at most 64 bits; keys are strings; texts hold no lone surrogates",
         ) from None
-    return Sealed(data, salt, commit(data, salt))
+    record = _RECORD.pack(len(data), CONTENT, PLAIN, 0, 0, salt) + data
+    return Sealed(record, blake2b(record[_SALT_AT:], digest_size=32).digest())
 
 
 def encode_envelopes(envelopes: Sequence[Envelope]) -> bytes:
@@ -161,23 +174,30 @@ def encode(
     offset: int,
 ) -> tuple[bytes, bytes]:
     """A whole frame for `offset` of a segment, and the chain hash after it; a content of None is an erased one."""
-    parts = [_PREAMBLE.pack(len(envelopes), PLAIN), envelopes]
-    for content in contents:
-        if content is None:
-            parts.append(_RECORD.pack(0, ERASED, PLAIN, 0, 0, bytes(16)))
-            continue
-        parts.append(_RECORD.pack(len(content.data), CONTENT, PLAIN, 0, 0, content.salt))
-        parts.append(content.data)
-    body = b"".join(parts)
-    body += _PADDING[len(body) % ALIGNMENT]
+    records = [_ERASED if content is None else content.record for content in contents]
+    length = PREAMBLE_SIZE + len(envelopes) + sum(map(len, records))
+    body = b"".join((_PREAMBLE.pack(len(envelopes), PLAIN), envelopes, *records, _PADDING[length % ALIGNMENT]))
     if len(body) > MAX_BODY:
         raise InvalidArgument(
             f"a batch of {len(body)} bytes", where="items", hint=f"at most {MAX_BODY} bytes in one atomic batch"
         )
     base = _extend(crc_seed, _PLACE.pack(offset))
-    fields = (len(body), first_lsn, len(contents), EVENTS, 0, 0, synced_upto, recorded_at, clock_raw, epoch, writer_id)
-    tail = _TAIL.pack(_extend(base, body), *fields, prev_hash)
-    data = b"".join((MAGIC, _extend(base, tail).to_bytes(4, "little"), tail, body))
+    tail = _TAIL.pack(
+        _extend(base, body),
+        len(body),
+        first_lsn,
+        len(contents),
+        EVENTS,
+        0,
+        0,
+        synced_upto,
+        recorded_at,
+        clock_raw,
+        epoch,
+        writer_id,
+        prev_hash,
+    )
+    data = MAGIC + _extend(base, tail).to_bytes(4, "little") + tail + body
     return data, blake2b(tail[4:] + envelopes, digest_size=32).digest()
 
 

@@ -27,10 +27,11 @@ MARK_SLOTS = (0, 2048)
 _WRITTEN_SLOTS = (1024, 2048)
 _HEAD = struct.Struct("<IIII16s16s")
 _INTENT = struct.Struct("<IIQQ")
-_INTENT_AT = 512
+_INTENT_BODY = struct.Struct("<IQQ")
+_INTENT_SPAN = slice(512, 536)
 _POISON_AT = 256
 _HEALTH = slice(0, 260)
-_HOLDER_AT = {"write": 264, "sync": 268}
+_HOLDER_AT = {"write": slice(264, 268), "sync": slice(268, 272)}
 
 _value = google_crc32c.value
 
@@ -99,6 +100,7 @@ class Slots:
 
     def store(self, state: State, seq: int) -> None:
         """Write `state` as number `seq` into the slot that its predecessor is not in; its lock is held."""
+        known, place = state if state.seq == seq else msgspec.structs.replace(state, seq=seq), self._places[seq % 2]
         body = _BODY.pack(
             state.epoch,
             seq,
@@ -114,12 +116,10 @@ class Slots:
             0,
         )
         data = _value(body).to_bytes(4, "little") + body
-        turn = seq % 2
-        place = self._places[turn]
         self._mapped[place : place + SLOT_SIZE] = data
         raw = self._mapped[self._span]
-        if raw[:SLOT_SIZE] == data or raw[-SLOT_SIZE:] == data:  # what is there, not what was meant
-            self._known = (raw, state if state.seq == seq else msgspec.structs.replace(state, seq=seq))
+        if raw.startswith(data) or raw.endswith(data):  # what is there, not what was meant
+            self._known = (raw, known)
 
 
 class Shared:
@@ -186,14 +186,14 @@ class Shared:
 
     def intend(self, segment: int, end: int) -> None:
         """Announce what is about to be written."""
-        body = _INTENT.pack(0, 0, segment, end)[4:]
+        body = _INTENT_BODY.pack(0, segment, end)
         data = _value(body).to_bytes(4, "little") + body
-        self._map[_INTENT_AT : _INTENT_AT + 24] = data
+        self._map[_INTENT_SPAN] = data
         self._intent = (data, (segment, end))
 
     def intended(self) -> tuple[int, int] | None:
         """Segment and end announced last, None when torn."""
-        data = self._map[_INTENT_AT : _INTENT_AT + 24]
+        data = self._map[_INTENT_SPAN]
         known = self._intent
         if data == known[0]:
             return known[1]
@@ -202,13 +202,11 @@ class Shared:
 
     def holder(self, lock: str) -> int:
         """The process that took a lock last."""
-        at = _HOLDER_AT[lock]
-        return int.from_bytes(self._map[at : at + 4], "little")
+        return int.from_bytes(self._map[_HOLDER_AT[lock]], "little")
 
-    def set_holder(self, lock: str, process: int) -> None:
-        """Leave this process's number for the error of those who wait in vain."""
-        at = _HOLDER_AT[lock]
-        self._map[at : at + 4] = process.to_bytes(4, "little")
+    def set_holder(self, lock: str, process: bytes) -> None:
+        """Leave this process's number (4 bytes) for the error of those who wait in vain."""
+        self._map[_HOLDER_AT[lock]] = process
 
     def flush_mark(self) -> None:
         """Put the mark on disk."""
@@ -235,7 +233,7 @@ class FileLock:
         self._folder = path.rpartition("/")[0]
         self._name = name
         self._limit = limit
-        self._process = system.process_id()
+        self._process = system.process_id().to_bytes(4, "little")
         self.shared: Shared | None = None
 
     def reset(self) -> None:
@@ -287,7 +285,7 @@ class FileLock:
         except OSError:
             return 0
         try:
-            return int.from_bytes(self._system.read_at(fd, 4, _HOLDER_AT[self._name]), "little")
+            return int.from_bytes(self._system.read_at(fd, 4, _HOLDER_AT[self._name].start), "little")
         finally:
             self._system.close_file(fd)
 
@@ -296,11 +294,11 @@ class FileLock:
         self._system.unlock_file(self._fd)
         self.thread.release()
 
-    def __enter__(self) -> None:
-        self.acquire()
+    __enter__ = acquire
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        self._system.unlock_file(self._fd)
+        self.thread.release()
 
     def close(self) -> None:
         """Let go of the file."""

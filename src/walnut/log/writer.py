@@ -7,7 +7,7 @@ where it is and a new segment is begun. A new segment is begun only after its pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -19,6 +19,15 @@ from walnut.log.frame import Envelope, Sealed
 from walnut.log.segments import Segment, Segments
 from walnut.log.shared import FileLock, Shared, State
 from walnut.system import System
+
+
+class _Encoded(msgspec.Struct, frozen=True):
+    """A frame made ready: the end that it follows, its bytes, its envelopes, the end behind it."""
+
+    start: State
+    data: bytes
+    envelopes: list[Envelope]
+    after: State
 
 
 class Writer:
@@ -100,47 +109,47 @@ class Writer:
         self._shared.written.store(state, state.seq)
         return state
 
-    def write(self, state: State, entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> State:
-        """Append `entries` (their contents by the identity of their drafts) in one write; returns the new end.
+    def write(self, state: State, entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> int:
+        """Append `entries` (their contents by the identity of their drafts) in one write; returns the last LSN.
 
         StorageFull, StorageFailed: nothing of it counts, and the next writer looks at what is there.
         """
-        frames = [
-            (group, _envelopes(group, contents), [contents[id(e.draft)] for e in group]) for group in _groups(entries)
-        ]
-        need = 0
-        for _, envelopes, sealed in frames:
-            need += _room(envelopes, sealed)
-        place = self._segments.get(state.segment)
+        mark = self._shared.mark.load()
+        synced = mark.lsn if mark is not None else 0
+        groups = _groups(entries)
         try:
-            if state.end + need > place.header.capacity:
-                state = self.roll(state, need=need)
+            place = self._segments.get(state.segment)
+            frames = self._encode(place, state, groups, contents, synced)
+            if frames[-1].after.end > place.header.capacity:
+                state = self.roll(state, need=frames[-1].after.end - state.end)
                 place = self._segments.get(state.segment)
-            mark = self._shared.mark.load()
-            synced = mark.lsn if mark is not None else 0
-            starts, data, after = self._encode(place, state, frames, synced)
+                frames = self._encode(place, state, groups, contents, synced)
+            after = frames[-1].after
             self._shared.intend(after.segment, after.end)
-            self._system.write_at(place.fd, data, state.end)
+            self._system.write_at(place.fd, b"".join([each.data for each in frames]), state.end)
         except OSError as error:
             raise failures.storage_error(error, "writing to the log") from None
-        for start, (group, envelopes, _), end in zip(starts, frames, [*starts[1:], after], strict=True):
-            self._catalog.add(start=start, first_lsn=group[0].lsn, end=end.end, chain=end.chain, envelopes=envelopes)
-        return self._publish(after)
+        for each in frames:
+            self._catalog.add(start=each.start, after=each.after, envelopes=each.envelopes)
+        self._shared.written.store(after, after.seq)
+        return after.lsn
 
     def _encode(
         self,
         place: Segment,
         state: State,
-        frames: Sequence[tuple[Sequence[Entry], list[Envelope], list[Sealed]]],
+        groups: Sequence[Sequence[Entry]],
+        contents: Mapping[int, Sealed],
         synced: int,
-    ) -> tuple[list[State], bytes, State]:
-        starts, parts = [], []
-        for group, envelopes, sealed in frames:
-            starts.append(state)
+    ) -> list[_Encoded]:
+        """One frame a group, where they would lie from `state` on, and the ends to publish behind them."""
+        frames, seq = [], state.seq + 1
+        for group in groups:
             first = group[0]
+            envelopes = _envelopes(group, contents)
             data, chain = frame.encode(
                 envelopes=frame.encode_envelopes(envelopes),
-                contents=sealed,
+                contents=[contents[id(entry.draft)] for entry in group],
                 first_lsn=first.lsn,
                 synced_upto=synced,
                 recorded_at=first.recorded_at,
@@ -151,8 +160,7 @@ class Writer:
                 crc_seed=place.seed,
                 offset=state.end,
             )
-            parts.append(data)
-            state = State(
+            after = State(
                 state.segment,
                 state.end + len(data),
                 group[-1].lsn,
@@ -162,9 +170,11 @@ class Writer:
                 self.epoch,
                 state.boot_id,
                 0,
-                state.seq,
+                seq,
             )
-        return starts, b"".join(parts), state
+            frames.append(_Encoded(state, data, envelopes, after))
+            state = after
+        return frames
 
     def roll(self, state: State, *, need: int = 0) -> State:
         """Begin the next segment, after the predecessor is on disk. Raises OSError; a failed sync poisons."""
@@ -200,20 +210,19 @@ def _whole_mebibytes(size: int) -> int:
     return -(-size // segment.SMALLEST) * segment.SMALLEST
 
 
-def _groups(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _groups(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
     """Entries by frame: one, unless adopted times differ (a frame has one time)."""
-    if len(entries) == 1:
-        yield entries
-        return
-    start = 0
+    if len(entries) == 1 or len({(entry.recorded_at, entry.clock_raw) for entry in entries}) == 1:
+        return [entries]
+    groups, start = [], 0
     for at in range(1, len(entries)):
         before, entry = entries[at - 1], entries[at]
         if (entry.recorded_at, entry.clock_raw) != (before.recorded_at, before.clock_raw):
             if entry.txn_offset:
                 raise InvalidArgument("events of one transaction have different times", where="recorded_at")
-            yield entries[start:at]
+            groups.append(entries[start:at])
             start = at
-    yield entries[start:] if start else entries
+    return [*groups, entries[start:]]
 
 
 def _envelopes(entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> list[Envelope]:
@@ -230,13 +239,3 @@ def _envelopes(entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> list
         )
         for entry in entries
     ]
-
-
-def _room(envelopes: Sequence[Envelope], sealed: Sequence[Sealed]) -> int:
-    """At least the bytes that a frame will take."""
-    size = frame.HEADER_SIZE + frame.PREAMBLE_SIZE + frame.ALIGNMENT + 8
-    for record in sealed:
-        size += frame.RECORD_SIZE + len(record.data)
-    for each in envelopes:
-        size += 160 + 4 * len(each.kind) + len(each.touches)
-    return size
