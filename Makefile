@@ -60,6 +60,10 @@ peers: $(VENV)/dev.stamp  ## Install the peers of the comparison into .cache/pee
 soak: $(VENV)/dev.stamp  ## Run the crash tests in their long versions, and all seeded bugs
 	@$(RUN) pytest tests/crash tests/mutants --soak --timeout=3600 $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp  ## Fuzz every decoder for some MINUTES (default 10)
+	@$(RUN) tests.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
+
 .PHONY: coverage
 coverage: $(VENV)/dev.stamp  ## Branch coverage of the log and the views; fails below 95 %
 	@rm -rf .cache/coverage && mkdir -p .cache/coverage

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from tests.fuzz import import_targets, log_targets, view_targets
+from tests.fuzz import argument_targets, import_targets, log_targets, view_targets
 from tests.fuzz.target import Target, Trial
 
-_MODULES = (log_targets, view_targets, import_targets)
+_MODULES = (log_targets, view_targets, import_targets, argument_targets)
 #: Known without making any store, so that tests can be collected cheaply.
 NAMES = tuple(name for module in _MODULES for name in module.NAMES)
 #: Inputs that once did harm, by target.

@@ -46,7 +46,7 @@ class Hung(BaseException):
 
 
 @contextmanager
-def limited(seconds: float = LIMIT) -> Iterator[None]:
+def limited(seconds: float) -> Iterator[None]:
     """Raise Hung in the block once it has used so much processor time. Main thread only."""
 
     def stop(_: int, __: FrameType | None) -> None:
@@ -79,7 +79,7 @@ class Trial:
             return Failure(target=target.name, kind=kind, told=told, data=data, signed=signed)
 
         try:
-            with limited():
+            with limited(LIMIT):
                 found = target.read(data)
         except target.refusals:
             found = None
