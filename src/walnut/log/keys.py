@@ -89,7 +89,8 @@ def create_keys(system: System, folder: str, identity: Identity | None = None) -
 
 
 def create_format(system: System, folder: str, identity: Identity) -> None:
-    """Write FORMAT, which makes the folder a store, and sync the folder."""
+    """Write FORMAT, which makes the folder a store, and sync the folder; keys are on disk before it."""
+    system.sync_directory(folder)
     body = _Format(walnut=FORMAT, log=identity.log_id.hex(), created_at=identity.created_at)
     write_whole(system, f"{folder}/FORMAT", _line(msgspec.json.encode(body)))
     system.sync_directory(folder)

@@ -218,13 +218,25 @@ def _recover(system: System, opened: Opened) -> int:
     head = shared.head()
     epoch = 1 + max(mark.epoch if mark else 0, head[0] if head else 0, ending.state.epoch)
     try:
-        if mark is None:  # who made the store may have died before its name was on disk
-            system.sync_directory(opened.folder)
+        if mark is None:
+            _sync_names(system, opened.folder)
         recovery.make_durable(system, segments, ending.state, mark)
     except OSError as error:
         raise failures.storage_error(error, "making the end of the log durable") from None
     recovery.begin_epoch(system, shared, ending, epoch=epoch)
     return epoch
+
+
+def _sync_names(system: System, folder: str) -> None:
+    """Whoever made the store, or a folder above it, may have died before its name was on disk."""
+    while True:
+        try:
+            system.sync_directory(folder)
+        except PermissionError:  # somebody else's folder
+            return
+        if folder == "/":
+            return
+        folder = folder.rpartition("/")[0] or "/"
 
 
 def _first_segment(system: System, opened: Opened) -> None:
