@@ -148,6 +148,8 @@ class Segments:
 
     def raw_frame(self, place: Segment, offset: int) -> Frame | None:
         """The whole and valid frame at `offset`, else None."""
+        if offset >= place.header.capacity:  # an index that lies names any offset
+            return None
         head = self._read(place, frame.HEADER_SIZE, offset)
         header = frame.read_header(head, crc_seed=place.seed, offset=offset)
         if header is None:

@@ -179,6 +179,16 @@ def verify_folder(system: System, folder: str, *, progress: Progress | None = No
     return report
 
 
+def end_of(system: System, folder: str) -> State:
+    """Where the log of a store ends, as `verify_folder` finds it. LogCorruption, NotAStore, FormatTooNew."""
+    log_id = keys.load(system, folder).log_id
+    segments = Segments(system, f"{folder}/log", log_id, write=False)
+    try:
+        return _end(system, segments, folder, read_mark(system, folder, log_id))
+    finally:
+        segments.close()
+
+
 def _verify_log(system: System, folder: str, progress: Progress | None) -> VerifyReport:
     try:
         identity = keys.load(system, folder)
