@@ -82,7 +82,7 @@ class Checkpoints:
         temporary = f"{path}.tmp"
         try:
             self._system.close_file(self._system.open_file(temporary, create=True, exclusive=True))
-            parts = _copy(live, temporary, applier)
+            parts = self._copy(live, temporary, applier)
             self._seal(temporary, Footer(stamp.folds, stamp.lsn, stamp.log_id.hex(), stamp.chain.hex(), parts))
             self._system.rename(temporary, path)
             self._system.sync_directory(self._folder)
@@ -94,6 +94,42 @@ class Checkpoints:
         for name in self._system.list_folder(self._folder):
             if ".db." in name:
                 self._system.remove(f"{self._folder}/{name}")
+
+    def _copy(self, live: sqlite3.Connection, path: str, applier: Applier) -> dict[str, str]:
+        """A copy in one file, read back whole: sound, with the digests of its rows."""
+        in_memory = self._system.databases_in_memory
+        with closing(sqlite3.connect(":memory:" if in_memory else path, isolation_level=None)) as copy:
+            copy.execute("PRAGMA synchronous = OFF")
+            live.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            if copy.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+                raise Damaged("the copy is not sound")
+            if in_memory:
+                self._put(path, copy.serialize())
+            return digests(applier.folds, copy)
+
+    def _put(self, path: str, data: bytes) -> None:
+        fd = self._system.open_file(path)
+        try:
+            self._system.write_at(fd, data, 0)
+        finally:
+            self._system.close_file(fd)
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[sqlite3.Connection]:
+        if self._system.databases_in_memory:
+            fd = self._system.open_file(path, write=False)
+            try:
+                data = self._system.read_at(fd, self._system.file_size(fd), 0)
+            finally:
+                self._system.close_file(fd)
+            db = sqlite3.connect(":memory:", isolation_level=None)
+            db.deserialize(data)
+        else:
+            escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+            db = sqlite3.connect(f"file:{escaped}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        with closing(db):
+            yield db
 
     def _seal(self, path: str, footer: Footer) -> None:
         system, meta = self._system, msgspec.json.encode(footer)
@@ -154,7 +190,7 @@ class Checkpoints:
 
     def _restore(self, path: str, db: sqlite3.Connection, applier: Applier) -> None:
         stamp = self._stamp(path, applier)
-        with _reading(path) as copy:
+        with self._reading(path) as copy:
             try:
                 copy.backup(db)
                 db.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
@@ -184,30 +220,6 @@ class Checkpoints:
             return None
         finally:
             system.close_file(fd)
-
-
-def _copy(live: sqlite3.Connection, path: str, applier: Applier) -> dict[str, str]:
-    """A copy in one file, read back whole: sound, with the digests of its rows."""
-    copy = sqlite3.connect(path, isolation_level=None)
-    try:
-        copy.execute("PRAGMA synchronous = OFF")
-        live.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
-        if copy.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
-            raise Damaged("the copy is not sound")
-        return digests(applier.folds, copy)
-    finally:
-        copy.close()
-
-
-@contextmanager
-def _reading(path: str) -> Iterator[sqlite3.Connection]:
-    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    db = sqlite3.connect(f"file:{escaped}?mode=ro&immutable=1", uri=True, isolation_level=None)
-    try:
-        yield db
-    finally:
-        db.close()
 
 
 def _hash(system: System, fd: int, length: int) -> blake2b:

@@ -86,7 +86,7 @@ class ViewFile:
         self._system = system
         self._memory = 0
         self._keeper: sqlite3.Connection | None = None
-        self._name = system.random(8).hex()
+        self._name = f"{system.random(8).hex()}-{id(self):x}"  # simulated machines may draw the same
         self._idle: list[tuple[object, sqlite3.Connection]] = []
         self._pool_lock = system.lock()
 
