@@ -26,6 +26,7 @@ class SimProcess(Generic[T]):
         self.result: T | None = None
         self.error: BaseException | None = None
         self.ended = False
+        self.killed = True  # until its work is done
         self.system = SimSystem(machine, self)  # type: ignore[arg-type]
         self.threads: list[SimThread] = []
         self._machine = machine
@@ -46,10 +47,11 @@ class SimProcess(Generic[T]):
     def _main(self) -> None:
         try:
             self.result = self._work(self.system)
+            self.killed = False
         except Killed:
             raise
         except BaseException as error:  # noqa: BLE001 - kept for who asked for the work
-            self.error = error
+            self.error, self.killed = error, False
         finally:
             self.end()
 
@@ -105,13 +107,9 @@ class SimMachine:
         self.run()
         if process.error is not None:
             raise process.error
-        if process.result is None and self.dead(process):
+        if process.killed:
             raise Killed
         return process.result  # type: ignore[return-value]
-
-    def dead(self, process: SimProcess[T]) -> bool:
-        """Whether a process was killed."""
-        return process.ended and process.result is None and process.error is None
 
     def kill(self, process: SimProcess[T]) -> None:
         """SIGKILL."""
@@ -121,7 +119,7 @@ class SimMachine:
         """SIGSTOP: it keeps its locks and does nothing."""
         for thread in process.threads:
             thread.stopped = True
-            if thread in self.schedule.ready:
+            if thread in self.schedule.ready and thread is not self.schedule.current:
                 self.schedule.ready.remove(thread)
                 thread.waits_for, thread.wake_at = "SIGCONT", None
                 self.schedule.waiting.append(thread)

@@ -77,6 +77,11 @@ class SimSystem(System):
         self._next_fd = 3
         self.dead = False
 
+    @property
+    def machine(self) -> SimMachine:
+        """The machine that the process runs on."""
+        return self._machine
+
     # -- every call goes through here ---------------------------------------------------------------------------
 
     def check_alive(self) -> None:
