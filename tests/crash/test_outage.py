@@ -1,0 +1,35 @@
+"""Power loss under real processes, on a real ext4 whose disk remembers: see `outage`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.crash.tally import Tally
+
+
+def long_form(fault: str, rounds: int, folder: Path) -> Tally:
+    """One line of `python -m tests.crash`, which must end without a complaint; skips the test where it must."""
+    found = folder / "tally"
+    command = [sys.executable, "-m", "tests.crash", fault, "--rounds", str(rounds), "--json", str(found)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tally,) = msgspec.json.decode(found.read_bytes(), type=list[Tally])
+    if tally.skipped:
+        pytest.skip(tally.skipped)
+    return tally
+
+
+@pytest.mark.timeout(3600)
+def test_L1_L4_L5_L6_L11_V3_what_was_acknowledged_survives_real_power_cuts_on_ext4(
+    tmp_path: Path, rounds: Callable[[int], int]
+) -> None:
+    tally = long_form("power", rounds(200), tmp_path)
+    assert tally.tried >= rounds(200)
+    assert tally.acknowledged
+    assert not tally.lost + tally.silent
