@@ -23,6 +23,8 @@ SCRAPS = (
     *(b'"lsn":1,', b'"text":"x",', b"1" * 5000, b"[" * 5000, b'{"a":' * 3000),
 )
 _DEEP = (b"\x91", b"\x81\xa1a", b"[", b'{"a":', b"\xdc\x00\x01")
+#: Files up to this size may be mostly room that nothing is written in.
+_SPARSE = 4096
 NAMES = ("flip", "set", "number", "cut", "remove", "repeat", "insert", "splice", "deep", "swap", "digits")
 
 
@@ -49,8 +51,7 @@ def mutated(data: bytes, steps: Sequence[Step], others: Sequence[bytes]) -> byte
 
 
 def _apply(data: bytes, step: Step, others: Sequence[bytes]) -> bytes:
-    at = min(int(step.place * (len(data) + 1)), len(data))
-    what, size = step.what, step.size
+    at, what, size = _place(data, step.place), step.what, step.size
     head, tail = data[:at], data[at:]
     match step.name:
         case "flip" if tail:
@@ -82,6 +83,15 @@ def _apply(data: bytes, step: Step, others: Sequence[bytes]) -> bytes:
         case _:
             pass
     return data
+
+
+def _place(data: bytes, share: float) -> int:
+    """Where that share of the data ends; of data that is mostly zeros, of what is not zero."""
+    if len(data) <= _SPARSE and data.count(0) * 4 > len(data) * 3:
+        places = [at for at, byte in enumerate(data) if byte]
+        if places:
+            return places[min(int(share * len(places)), len(places) - 1)]
+    return min(int(share * (len(data) + 1)), len(data))
 
 
 def _digits(data: bytes, at: int, what: int) -> bytes:

@@ -56,3 +56,23 @@ def test_inputs_that_once_did_harm_do_none(path: Path) -> None:
     for signed in (False, True) if target.sign is None else (True,):
         failure = trial(path.parent.name)(data, signed=signed)
         assert failure is None, f"{failure.kind}: {failure.told}"
+
+
+@pytest.mark.parametrize(
+    ("name", "spans"),
+    [
+        ("mark", [(4, 128), (2052, 2176)]),
+        ("shared", [(4, 48), (256, 272), (516, 536), (1028, 1152), (2052, 2176)]),
+        ("segment-header", [(12, 144)]),
+    ],
+)
+def test_a_field_at_either_end_of_its_range_is_refused_or_does_no_harm(name: str, spans: list[tuple[int, int]]) -> None:
+    """Each word of these small files in turn, under good checksums."""
+    target = targets()[name]
+    assert target.sign is not None
+    (seed,) = target.seeds
+    for place in (place for start, end in spans for place in range(start, end, 4)):
+        for value in (0, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1):
+            raw = value.to_bytes(8, "little")[: 4 if value < 2**32 else 8]
+            failure = trial(name)(target.sign(seed[:place] + raw + seed[place + len(raw) :]), signed=True)
+            assert failure is None, f"{value:#x} at {place}: {failure.kind}: {failure.told}"

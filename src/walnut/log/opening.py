@@ -18,6 +18,8 @@ from walnut.log.segments import Segments
 from walnut.log.shared import FileLock, Shared, State
 from walnut.system import System
 
+#: Each opening by who is alone begins one; the files have room for no more.
+_EPOCHS = 2**32
 _OURS = frozenset({"log", "views", "checkpoints", "keys.tmp", "FORMAT.tmp"})
 
 
@@ -217,6 +219,8 @@ def _recover(system: System, opened: Opened) -> int:
     ending = recovery.find_end(system, segments, mark)
     head = shared.head()
     epoch = 1 + max(mark.epoch if mark else 0, head[0] if head else 0, ending.state.epoch)
+    if epoch >= _EPOCHS:
+        raise LogCorruption("an epoch that was never reached", file="log/shared", offset=4)
     try:
         if mark is None:
             _sync_names(system, opened.folder)

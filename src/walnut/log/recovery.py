@@ -98,6 +98,8 @@ def _start(segments: Segments, place: Segment, mark: State | None) -> State:
         header = place.header
         recorded_at = _newest_time(segments, place.number, mark)
         return State(place.number, segment.HEADER_SIZE, header.first_lsn - 1, header.chain, recorded_at)
+    if not segment.HEADER_SIZE <= mark.end <= place.header.capacity:
+        raise segments.damage("acknowledged frames are missing", place, offset=place.header.capacity, last=mark.lsn)
     if mark.frame:
         last = segments.raw_frame(place, mark.frame)
         if last is None or last.end != mark.end or last.header.last_lsn != mark.lsn or last.chain() != mark.chain:
@@ -207,6 +209,8 @@ def make_durable(system: System, segments: Segments, state: State, mark: State |
 
 
 def _write_again(system: System, segments: Segments, place: Segment, start: int, end: int) -> None:
+    if end > place.header.capacity:
+        raise segments.damage("the log's end lies behind its segment", place, offset=place.header.capacity)
     data = system.read_at(place.fd, end - start, start)
     system.write_at(place.fd, data, start)
     if system.read_at(place.fd, end - start, start) != data:
