@@ -20,6 +20,8 @@ from walnut.system import MappedFile, System
 SIZE = 4096
 #: Who looks while two stores follow each other may find either slot half stored: it looks again.
 _TRIES = 100
+#: Numbers from here on were never written: too little could follow them.
+_LIMIT = 2**62
 _SLOT = struct.Struct("<IIQ16sQQQQ32s16sQII")
 _BODY = struct.Struct("<IQ16sQQQQ32s16sQII")
 SLOT_SIZE = 128
@@ -62,6 +64,8 @@ def newest(mapped: MappedFile | bytes, places: tuple[int, int], log_id: bytes) -
         data = mapped[place : place + SLOT_SIZE]
         crc, epoch, seq, boot, segment, end, lsn, frame, chain, owner, recorded, clean, _ = _SLOT.unpack_from(data)
         if crc != _value(data[4:]) or owner != log_id or (best is not None and best.seq >= seq):
+            continue
+        if max(seq, segment, end, lsn, frame) >= _LIMIT or recorded >= 2 * _LIMIT:
             continue
         best = State(segment, end, lsn, chain, recorded, frame, epoch, boot, clean, seq)
     return best
