@@ -98,6 +98,22 @@ def test_what_is_written_again_after_a_failed_sync_is_synced() -> None:
     assert set(after_a_cut(work)) == {b"a" * SECTOR}
 
 
+def test_a_failed_sync_is_told_once_to_each_who_had_the_file_open() -> None:
+    def work(system: SimSystem) -> None:
+        fd = made(system, size=SECTOR)
+        before = system.open_file("/f")
+        system.machine.fail_at(1, "EIO")
+        with pytest.raises(OSError, match="Input/output"):
+            system.datasync(fd)
+        system.datasync(system.open_file("/f"))
+        with pytest.raises(OSError, match="Input/output"):
+            system.datasync(before)
+        system.datasync(before)
+        system.datasync(fd)
+
+    SimMachine(1).call(work)
+
+
 @pytest.mark.parametrize("names", ["journalled", "unordered"])
 def test_a_name_is_sure_once_its_folder_was_synced(names: str) -> None:
     def synced(system: SimSystem) -> None:

@@ -6,6 +6,7 @@ The fault model, which is that of local file systems on Linux and macOS:
   bytes, each in any version since the last that a sync covered, in any order. A sector is never torn. Mapped files
   are stored whenever the machine likes. Sizes grow with what was written or not.
 - **Failed syncs.** The pages of a sync that failed are called clean: later syncs carry only what was written again.
+  Whoever had the file open is told, at the next sync of its own and once; who opens it later is not.
 - **Names.** Files made, renamed and removed, and folders made, are sure once their folder was synced. Before,
   `names="journalled"` keeps a prefix of the changes, `"unordered"` any subset; a rename is whole or not at all.
 - **Processes.** Death comes at any call, in the midst of a write or a store to a map; files and locks are let go of,

@@ -38,12 +38,16 @@ class Write(msgspec.Struct):
 
 
 class File:
-    """A file: `data` as processes see it, `sure` as the disk surely holds it, and the writes between the two."""
+    """A file: `data` as processes see it, `sure` as the disk surely holds it, and the writes between the two.
 
-    __slots__ = ("data", "holder", "links", "number", "sharers", "sizes", "sure", "unsure")
+    `failures`: syncs that failed.
+    """
+
+    __slots__ = ("data", "failures", "holder", "links", "number", "sharers", "sizes", "sure", "unsure")
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.failures = 0
         self.data = bytearray()
         self.sure = bytearray()
         self.unsure: list[Write] = []
@@ -94,6 +98,7 @@ class File:
 
     def sync_failed(self) -> None:
         """All that waited is called clean, and nobody knows whether it is on the disk."""
+        self.failures += 1
         for write in self.unsure:
             write.lost = True
 

@@ -24,18 +24,19 @@ def _refuse(number: int) -> NoReturn:
 class Descriptor:
     """An open file: what a lock belongs to."""
 
-    __slots__ = ("file", "writable")
+    __slots__ = ("file", "told", "writable")
 
     def __init__(self, file: File, *, writable: bool) -> None:
         self.file = file
+        self.told = file.failures
         self.writable = writable
 
 
 class SimMap:
     """A map of a whole file, shared by all that map it."""
 
-    def __init__(self, system: SimSystem, file: File) -> None:
-        self._system, self._file = system, file
+    def __init__(self, system: SimSystem, descriptor: Descriptor) -> None:
+        self._system, self._descriptor, self._file = system, descriptor, descriptor.file
         self._open = True
 
     def __getitem__(self, index: slice) -> bytes:
@@ -57,7 +58,7 @@ class SimMap:
 
     def flush(self) -> None:
         """To the disk."""
-        self._system.sync_file("flush", self._file)
+        self._system.sync_file("flush", self._descriptor)
 
     def close(self) -> None:
         """Unmap."""
@@ -120,13 +121,16 @@ class SimSystem(System):
             self._unlock(descriptor)
         self._fds.clear()
 
-    def _at(self, fd: int) -> File:
+    def _open(self, fd: int) -> Descriptor:
         if self.dead:
             raise Killed
         found = self._fds.get(fd)
         if found is None:
             _refuse(errno.EBADF)
-        return found.file
+        return found
+
+    def _at(self, fd: int) -> File:
+        return self._open(fd).file
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -183,18 +187,23 @@ class SimSystem(System):
         return data[: ends[self._machine.below(len(ends))]]
 
     def datasync(self, fd: int) -> None:
-        self.sync_file("datasync", self._at(fd))
+        self.sync_file("datasync", self._open(fd))
 
     def sync(self, fd: int) -> None:
-        self.sync_file("sync", self._at(fd))
+        self.sync_file("sync", self._open(fd))
 
-    def sync_file(self, name: str, file: File) -> None:
-        """Bring a file to the disk; while it is under way others go on."""
+    def sync_file(self, name: str, descriptor: Descriptor) -> None:
+        """Bring a file to the disk; while it is under way others go on. A failure is told to all who have it open."""
+        file = descriptor.file
         try:
             self.call(name, file)
         except OSError:
             file.sync_failed()
+            descriptor.told = file.failures
             raise
+        if descriptor.told != file.failures:
+            descriptor.told = file.failures
+            _refuse(errno.EIO)
         covered = len(file.unsure)
         self._schedule.pass_turn()
         self.check_alive()
@@ -273,7 +282,7 @@ class SimSystem(System):
         return os.path.normpath("/" + path.lstrip("/"))
 
     def map_file(self, fd: int, length: int, *, write: bool = False) -> MappedFile:  # noqa: ARG002 - all of it is mapped
-        return SimMap(self, self._at(fd))
+        return SimMap(self, self._open(fd))
 
     def network_file_system(self, path: str) -> str | None:  # noqa: ARG002 - a local disk
         return None
