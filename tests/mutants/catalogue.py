@@ -13,7 +13,7 @@ MUTANTS = (
     Mutant(
         "no-sync-before-the-ack",
         "log/durable.py",
-        "                self._system.datasync(fd)\n",
+        "                system.datasync(fd)\n",
         "",
         f"{_FAULTS} -k test_L1",
     ),
@@ -163,7 +163,7 @@ MUTANTS = (
     ),
     Mutant(
         "times-step-back",
-        "log/admission.py",
+        "log/entry.py",
         "return (now, None) if now >= last else (last, now)",
         "return (now, None)",
         f"{_FAULTS} -k step_back",

@@ -19,15 +19,15 @@ from typing import Protocol
 import msgspec
 
 from walnut.errors import IdempotencyConflict, InvalidArgument
+from walnut.log.entry import REPLACING, Entry, appended, clock, is_new, new_alone
 from walnut.model import ids
-from walnut.model.event import DELETE, UPDATE, Draft, Event
+from walnut.model.event import UPDATE, Draft, Event
 from walnut.ports import Appended, Batch, Condition
 
 #: A note of what a handle was shown: it belongs to the write it precedes, and is dropped with its replay.
 NOTE = "memory.recalled"
 
 _LAST_TIME = 2**63 - 1
-_REPLACING = (UPDATE, DELETE)
 
 
 class Index(Protocol):
@@ -48,42 +48,6 @@ class Index(Protocol):
     def read(self, after: int) -> Iterator[Event]:
         """All events after this LSN, in order."""
         ...
-
-
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """A draft with all that the log decided about it, ready to be written at `lsn`.
-
-    `txn_offset` is how many entries back its transaction starts; times are ns since 1970 UTC, `clock_raw` the
-    raw reading when the clock had stepped back.
-    """
-
-    draft: Draft
-    lsn: int
-    raw_id: bytes
-    recorded_at: int
-    clock_raw: int | None
-    kind: str
-    op: str
-    before_lsn: int | None
-    txn_offset: int
-
-    def event(self, *, commitment: bytes = b"") -> Event:
-        """The event that this entry becomes."""
-        draft = self.draft
-        return Event(
-            lsn=self.lsn,
-            raw_id=self.raw_id,
-            recorded_at=self.recorded_at,
-            kind=self.kind,
-            op=self.op,
-            txn=self.lsn - self.txn_offset,
-            raw_touches=b"".join(draft.touches),
-            commitment=commitment,
-            content=draft.content,
-            before_lsn=self.before_lsn,
-            idem=draft.idem,
-            clock_raw=self.clock_raw,
-        )
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -177,7 +141,7 @@ class Overlay:
         for number, draft in enumerate(drafts):
             lsn = self._first_lsn + len(self.entries)
             kind, op, before, touches = draft.kind, draft.op, None, draft.touches
-            if touches and (draft.kind_if_exists is not None or op in _REPLACING):
+            if touches and (draft.kind_if_exists is not None or op in REPLACING):
                 before = self.last_touch(touches[0]) or None
                 if before is not None and draft.kind_if_exists is not None:
                     kind, op = draft.kind_if_exists, UPDATE
@@ -226,34 +190,6 @@ def precheck(batch: Batch, *, read: Callable[[int], Iterator[Event]], upto: int)
     return Precheck(upto, tuple(_first_match(each, read, after=each.after, upto=upto) for each in batch.conditions))
 
 
-def clock(now: int, last: int) -> tuple[int, int | None]:
-    """What is recorded at `now` if the event before was at `last`; also the raw reading if the clock stepped back."""
-    return (now, None) if now >= last else (last, now)
-
-
-def new_alone(batch: Batch) -> Draft | None:
-    """The one draft of a batch about which nothing is to be looked up, None for any other batch."""
-    transactions = batch.transactions
-    if len(transactions) != 1 or len(transactions[0]) != 1 or batch.conditions:
-        return None
-    draft = transactions[0][0]
-    return draft if is_new(draft) else None
-
-
-def alone(draft: Draft, lsn: int, *, last: int, now: int, randomness: bytes) -> Entry:
-    """What becomes of the draft of `new_alone`, `last` being the time of the event before it."""
-    recorded_at, clock_raw = clock(now, last)
-    raw_id = ids.ulid(recorded_at // 1_000_000, randomness)
-    return Entry(draft, lsn, raw_id, recorded_at, clock_raw, draft.kind, draft.op, None, 0)
-
-
-def is_new(draft: Draft) -> bool:
-    """Whether there is nothing to look up: whatever was written before, this is a new event at the time it is now."""
-    if draft.idem is not None or draft.kind_if_exists is not None or draft.op in _REPLACING:
-        return False
-    return draft.recorded_at is None and draft.event_id is None
-
-
 def admit(batch: Batch, *, overlay: Overlay, checked: Precheck | None = None) -> Admission:
     """Decide about one batch and add what is to be written to the overlay.
 
@@ -261,6 +197,10 @@ def admit(batch: Batch, *, overlay: Overlay, checked: Precheck | None = None) ->
     that is replayed whole does not meet them again. Raises IdempotencyConflict, InvalidArgument, or the error
     of a condition; then the overlay is as it was.
     """
+    draft = new_alone(batch)
+    if draft is not None:
+        result = overlay.add_new(draft)
+        return Admission(overlay.entries[-1:], (result,), result.lsn if batch.durability == "disk" else 0)
     start = len(overlay.entries)
     results: list[Appended] = []
     wait_for = 0
@@ -288,19 +228,6 @@ def admit(batch: Batch, *, overlay: Overlay, checked: Precheck | None = None) ->
     if entries and batch.durability == "disk":
         wait_for = entries[-1].lsn
     return Admission(entries, tuple(results), wait_for)
-
-
-def appended(entry: Entry) -> Appended:
-    """The answer to the draft of an entry."""
-    touches = entry.draft.touches
-    return Appended(
-        lsn=entry.lsn,
-        raw_id=entry.raw_id,
-        kind=entry.kind,
-        touches=touches,
-        version=entry.lsn if touches else None,
-        before_lsn=entry.before_lsn,
-    )
 
 
 def _replay(drafts: tuple[Draft, ...], overlay: Overlay) -> list[Appended] | None:

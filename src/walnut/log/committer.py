@@ -18,7 +18,7 @@ from walnut.errors import StoreClosed
 from walnut.log.admission import Precheck
 from walnut.log.frame import Sealed
 from walnut.ports import Appended, Batch, Ticket
-from walnut.system import Lock, System, Thread
+from walnut.system import System, Thread
 
 GROUP_BATCHES = 4096
 GROUP_BYTES = 8 * 1024 * 1024
@@ -27,20 +27,12 @@ GROUP_BYTES = 8 * 1024 * 1024
 class Pending:
     """A batch on its way: the ticket that its caller holds."""
 
-    __slots__ = (
-        "_callbacks",
-        "_done",
-        "_gate",
-        "_system",
-        "answer",
-        "batch",
-        "checked",
-        "contents",
-        "error",
-        "refusal",
-        "size",
-        "wait_for",
-    )
+    #: What admission said: the answer once `wait_for` is durable (0: at once), or why it was refused.
+    answer: tuple[Appended, ...] = ()
+    wait_for = 0
+    refusal: Exception | None = None
+    error: BaseException | None = None
+    _done = False
 
     def __init__(
         self, system: System, batch: Batch, contents: dict[int, Sealed], size: int, checked: Precheck | None
@@ -49,21 +41,8 @@ class Pending:
         self.contents = contents
         self.size = size
         self.checked = checked
-        #: What admission said: the answer once `wait_for` is durable (0: at once), or why it was refused.
-        self.answer: tuple[Appended, ...] = ()
-        self.wait_for = 0
-        self.refusal: Exception | None = None
-        self.error: BaseException | None = None
         self._system = system
-        self._gate: Lock | None = None
-        self._done = False
         self._callbacks: list[Callable[[Ticket], None]] = []
-
-    def queued(self) -> Pending:
-        """Someone else will commit it: from now on its caller may wait."""
-        self._gate = self._system.lock()
-        self._gate.acquire()
-        return self
 
     @property
     def done(self) -> bool:
@@ -76,17 +55,17 @@ class Pending:
             return
         self.answer, self.error = answer, error
         self._done = True
-        if self._gate is not None:
-            self._gate.release()
         if self._callbacks:
             self._call_back()
 
     def result(self, timeout: float | None = None) -> tuple[Appended, ...]:
         """Wait for the outcome; TimeoutError after `timeout` seconds."""
         if not self._done:
-            if self._gate is None or not self._gate.acquire(timeout=-1 if timeout is None else timeout):
+            gate = self._system.lock()
+            gate.acquire()
+            self.add_done_callback(lambda _: gate.release())
+            if not gate.acquire(timeout=-1 if timeout is None else timeout):
                 raise TimeoutError
-            self._gate.release()
         if self.error is not None:
             raise self.error
         return self.answer
@@ -128,7 +107,7 @@ class Committer:
                 inline = not self._busy
                 self._busy = True
                 if not inline:
-                    self._queue.append(pending.queued())
+                    self._queue.append(pending)
             if inline:
                 self._commit([pending])
         finally:  # also when the caller is interrupted: nobody may find it busy for ever
@@ -144,7 +123,7 @@ class Committer:
         """Queue and return."""
         with self.mutex:
             self._refuse_closed()
-            self._queue.append(pending.queued())
+            self._queue.append(pending)
             if self._busy:
                 return
             self._busy = True

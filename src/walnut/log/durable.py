@@ -52,40 +52,37 @@ class Durable:
         The written end is read before the disk is asked: what was written before the sync began is what it
         covers. Predecessors of that segment were synced before it began. A failed sync is final for all.
         """
+        system, segments = self._system, self._segments
         with self.one_at_a_time:
             mark = self.state()
             if lsn is not None and mark.lsn >= lsn:
                 return mark
             self.check()
-            written = self._written()
+            written = self._shared.written.load()
+            if written is None:
+                raise LogCorruption("the shared state is damaged", file="log/shared", offset=0)
             if written.lsn <= mark.lsn:
                 return mark
-            if written.segment > self._segments.last:
-                self._segments.discover()
+            if written.segment > segments.last:
+                segments.discover()
             try:
-                recovery.take_up(self._system, self._segments, self._shared, written)
-                fd = self._segments.get(written.segment).fd
-                self._system.datasync(fd)
-                deleted = self._system.is_deleted(fd)
+                if written.segment not in segments.taken_up:
+                    recovery.take_up(system, segments, self._shared, written)
+                fd = segments.get(written.segment).fd
+                system.datasync(fd)
+                deleted = system.is_deleted(fd)
             except OSError:
                 self._shared.poison(self._epoch)
                 raise failures.poisoned("the sync failed") from None
             if deleted:
                 raise StorageFailed("the log's file was deleted", hint="restore the folder; nothing was acknowledged")
-            self.check()
             return self._publish(written)
-
-    def _written(self) -> State:
-        written = self._shared.written.load()
-        if written is None:
-            raise LogCorruption("the shared state is damaged", file="log/shared", offset=0)
-        return written
 
     def _publish(self, written: State) -> State:
         try:
             with self.lock:
                 self.check()  # a recovery takes this lock too: nobody of the old epoch touches the mark after it
-                mark = self.state()
+                mark = self._shared.mark.load() or self.state()
                 if written.lsn > mark.lsn:
                     self._shared.mark.store(written, mark.seq + 1)
                     mark = written

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Self
 
 import msgspec
 
 from walnut.errors import InvalidArgument, NotAStore, StoreClosed, UnsupportedFileSystem, WalnutError
 from walnut.log import failures, frame, keys
-from walnut.log.admission import Overlay, Precheck, admit, alone, appended, new_alone, precheck
+from walnut.log.admission import Overlay, Precheck, admit, precheck
 from walnut.log.catalog import Catalog
 from walnut.log.committer import Committer, Pending
 from walnut.log.durable import Durable
+from walnut.log.entry import alone, appended, new_alone
 from walnut.log.keeper import Keeper
 from walnut.log.opening import Opened, open_folder
 from walnut.log.reader import Reader
@@ -127,13 +129,11 @@ class FileLog:
     def _prepare(self, batch: Batch) -> Pending:
         """Everything that needs no lock: contents encoded, conditions evaluated as far as the log goes now."""
         self._refuse_closed()
-        drafts = [draft for transaction in batch.transactions for draft in transaction]
-        salts, at = self._system.random(16 * len(drafts)), 0
-        contents, size = {}, 0
-        for draft in drafts:
-            sealed = contents[id(draft)] = frame.seal(draft.content, salts[at : at + 16])
+        drafts = [*chain.from_iterable(batch.transactions)]
+        salts, contents, size = self._system.random(16 * len(drafts)), {}, 0
+        for number, draft in enumerate(drafts):
+            sealed = contents[id(draft)] = frame.seal(draft.content, salts[16 * number : 16 * number + 16])
             size += len(sealed.record) + 228 + 17 * len(draft.touches)
-            at += 16
         if size > frame.MAX_BODY:
             raise InvalidArgument(
                 f"a batch of {size} bytes", where="items", hint=f"at most {frame.MAX_BODY} bytes in one atomic batch"

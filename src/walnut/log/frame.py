@@ -103,7 +103,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     schema: _Number = SCHEMA
 
 
-class Sealed(msgspec.Struct, frozen=True, gc=False):
+class Sealed(msgspec.Struct, frozen=True):
     """A content made ready for the log: its record in a frame, and the commitment to its salt and its bytes."""
 
     record: bytes
@@ -174,17 +174,23 @@ def encode(
     offset: int,
 ) -> tuple[bytes, bytes]:
     """A whole frame for `offset` of a segment, and the chain hash after it; a content of None is an erased one."""
-    records = [_ERASED if content is None else content.record for content in contents]
-    length = PREAMBLE_SIZE + len(envelopes) + sum(map(len, records))
-    body = b"".join((_PREAMBLE.pack(len(envelopes), PLAIN), envelopes, *records, _PADDING[length % ALIGNMENT]))
-    if len(body) > MAX_BODY:
+    body = b"".join(
+        (
+            _PREAMBLE.pack(len(envelopes), PLAIN),
+            envelopes,
+            *[_ERASED if content is None else content.record for content in contents],
+        )
+    )
+    body += _PADDING[len(body) % ALIGNMENT]
+    length = len(body)
+    if length > MAX_BODY:
         raise InvalidArgument(
-            f"a batch of {len(body)} bytes", where="items", hint=f"at most {MAX_BODY} bytes in one atomic batch"
+            f"a batch of {length} bytes", where="items", hint=f"at most {MAX_BODY} bytes in one atomic batch"
         )
     base = _extend(crc_seed, _PLACE.pack(offset))
     tail = _TAIL.pack(
         _extend(base, body),
-        len(body),
+        length,
         first_lsn,
         len(contents),
         EVENTS,

@@ -78,6 +78,7 @@ class Slots:
         self._mapped = mapped
         self._places = places
         self._log_id = log_id
+        self._slots = (slice(places[0], places[0] + SLOT_SIZE), slice(places[1], places[1] + SLOT_SIZE))
         self._span = slice(places[0], places[1] + SLOT_SIZE)
         self._known: tuple[bytes, State | None] = (b"", None)
 
@@ -104,7 +105,8 @@ class Slots:
 
     def store(self, state: State, seq: int) -> None:
         """Write `state` as number `seq` into the slot that its predecessor is not in; its lock is held."""
-        known, place = state if state.seq == seq else msgspec.structs.replace(state, seq=seq), self._places[seq % 2]
+        if state.seq != seq:
+            state = msgspec.structs.replace(state, seq=seq)
         body = _BODY.pack(
             state.epoch,
             seq,
@@ -120,10 +122,11 @@ class Slots:
             0,
         )
         data = _value(body).to_bytes(4, "little") + body
-        self._mapped[place : place + SLOT_SIZE] = data
-        raw = self._mapped[self._span]
+        mapped = self._mapped
+        mapped[self._slots[seq % 2]] = data
+        raw = mapped[self._span]
         if raw.startswith(data) or raw.endswith(data):  # what is there, not what was meant
-            self._known = (raw, known)
+            self._known = (raw, state)
 
 
 class Shared:

@@ -13,21 +13,12 @@ import msgspec
 
 from walnut.errors import InvalidArgument, LogCorruption
 from walnut.log import failures, frame, recovery, segment
-from walnut.log.admission import Entry
 from walnut.log.catalog import Catalog
+from walnut.log.entry import Entry
 from walnut.log.frame import Envelope, Sealed
 from walnut.log.segments import Segment, Segments
 from walnut.log.shared import FileLock, Shared, State
 from walnut.system import System
-
-
-class _Encoded(msgspec.Struct, frozen=True):
-    """A frame made ready: the end that it follows, its bytes, its envelopes, the end behind it."""
-
-    start: State
-    data: bytes
-    envelopes: list[Envelope]
-    after: State
 
 
 class Writer:
@@ -119,18 +110,17 @@ class Writer:
         groups = _groups(entries)
         try:
             place = self._segments.get(state.segment)
-            frames = self._encode(place, state, groups, contents, synced)
-            if frames[-1].after.end > place.header.capacity:
-                state = self.roll(state, need=frames[-1].after.end - state.end)
+            data, frames, after = self._encode(place, state, groups, contents, synced)
+            if after.end > place.header.capacity:
+                state = self.roll(state, need=len(data))
                 place = self._segments.get(state.segment)
-                frames = self._encode(place, state, groups, contents, synced)
-            after = frames[-1].after
+                data, frames, after = self._encode(place, state, groups, contents, synced)
             self._shared.intend(after.segment, after.end)
-            self._system.write_at(place.fd, b"".join([each.data for each in frames]), state.end)
+            self._system.write_at(place.fd, data, state.end)
         except OSError as error:
             raise failures.storage_error(error, "writing to the log") from None
-        for each in frames:
-            self._catalog.add(start=each.start, after=each.after, envelopes=each.envelopes)
+        for start, envelopes, end in frames:
+            self._catalog.add(start=start, after=end, envelopes=envelopes)
         self._shared.written.store(after, after.seq)
         return after.lsn
 
@@ -141,9 +131,9 @@ class Writer:
         groups: Sequence[Sequence[Entry]],
         contents: Mapping[int, Sealed],
         synced: int,
-    ) -> list[_Encoded]:
-        """One frame a group, where they would lie from `state` on, and the ends to publish behind them."""
-        frames, seq = [], state.seq + 1
+    ) -> tuple[bytes, list[tuple[State, list[Envelope], State]], State]:
+        """One frame a group, lying from `state` on: their bytes, envelopes between two ends, and the last end."""
+        parts, frames, seq = [], [], state.seq + 1
         for group in groups:
             first = group[0]
             envelopes = _envelopes(group, contents)
@@ -172,9 +162,10 @@ class Writer:
                 0,
                 seq,
             )
-            frames.append(_Encoded(state, data, envelopes, after))
+            parts.append(data)
+            frames.append((state, envelopes, after))
             state = after
-        return frames
+        return parts[0] if len(parts) == 1 else b"".join(parts), frames, state
 
     def roll(self, state: State, *, need: int = 0) -> State:
         """Begin the next segment, after the predecessor is on disk. Raises OSError; a failed sync poisons."""
