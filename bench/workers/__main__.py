@@ -105,12 +105,13 @@ class Worker:
         hurry = getattr(self._store, "hurry", None)
         if hurry is not None:
             hurry()
+        pour = getattr(self._store, "pour", self._store.write_many)
         notes = texts(4_096)
         deadline = time.monotonic() + seconds
         while start < stop and time.monotonic() < deadline:
             upto = min(start + batch, stop)
             part = [f"f{number} {notes[number % len(notes)]}" for number in range(start, upto)]
-            await _result(self._store.write_many(part))
+            await _result(pour(part))
             start = upto
         return {"filled": start}
 
