@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import compared, comparison, concurrent, reading, report, sizes, writing
+from bench import compared, comparison, concurrent, process, reading, report, sizes, writing
 from bench.contenders import CONTENDERS
 from bench.figure import Figure
 from bench.findings import Comparison
@@ -29,6 +29,7 @@ ROWS: dict[str, Callable[[Ground], Iterator[Figure]]] = {
     "processes": concurrent.processes,
     "software": writing.software,
     "interpreted": writing.interpreted,
+    "process": process.process,
     "scan": reading.scan,
     "replay": reading.replay,
     "reopen": reading.reopen,
