@@ -62,7 +62,7 @@ def _alone(system: System, folder: str, *, accept_loss: bool) -> RepairReport:
             raise LogBusy("another process has the store open", where=folder, hint="close it first")
         if system.exists(f"{folder}/{segment.REPAIRING}"):
             return _swap(system, folder)
-        report = verify_folder(system, folder)
+        report = verify_folder(system, folder, alone=True)
         if report.ok:
             return _told(repaired=False, kept=report.events)
         identity, spoiled = _identity(system, folder)

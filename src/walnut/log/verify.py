@@ -170,9 +170,14 @@ def read_mark(system: System, folder: str, log_id: bytes) -> State | None:
     return newest(data, MARK_SLOTS, log_id)
 
 
-def verify_folder(system: System, folder: str, *, progress: Progress | None = None) -> VerifyReport:
-    """Check a store offline, read-only; whoever has it open may go on. NotAStore, FormatTooNew."""
-    report = _verify_log(system, folder, progress)
+def verify_folder(
+    system: System, folder: str, *, progress: Progress | None = None, alone: bool = False
+) -> VerifyReport:
+    """Check a store offline, read-only; whoever has it open may go on. NotAStore, FormatTooNew.
+
+    `alone`: the caller holds the presence lock, so that what lies behind the mark is no writer's work.
+    """
+    report = _verify_log(system, folder, progress, alone=alone)
     if system.exists(f"{folder}/{segment.REPAIRING}"):
         unfinished = Finding(file=segment.REPAIRING, offset=0, message="a repair was interrupted: run it again")
         report = msgspec.structs.replace(report, ok=False, findings=(unfinished, *report.findings))
@@ -189,7 +194,7 @@ def end_of(system: System, folder: str) -> State:
         segments.close()
 
 
-def _verify_log(system: System, folder: str, progress: Progress | None) -> VerifyReport:
+def _verify_log(system: System, folder: str, progress: Progress | None, *, alone: bool) -> VerifyReport:
     try:
         identity = keys.load(system, folder)
     except LogCorruption as error:
@@ -197,7 +202,7 @@ def _verify_log(system: System, folder: str, progress: Progress | None) -> Verif
     mark = read_mark(system, folder, identity.log_id)
     segments = Segments(system, f"{folder}/log", identity.log_id, write=False)
     try:
-        end = _end(system, segments, folder, mark)
+        end = recovery.find_end(system, segments, mark).state if alone else _end(system, segments, folder, mark)
         return verify_segments(system, segments, end, progress=progress)
     except LogCorruption as error:
         return _as_far_as_it_goes(system, segments, mark, error, progress)
