@@ -137,7 +137,7 @@ def survive(store: Path, known: list[Told], chance: random.Random, *, boot: int,
             ack = m.remember(text(tag), idempotency_key=keyed(tag))
             added.append(Told(here(), ack.lsn, ack.event_id, tag))
         judge(m, known + added)
-        if chance.random() < 0.25:
+        if chance.random() < 0.5:
             m.recall(text(known[-1].tag) if known else "nothing")  # builds the view anew where it must
             wrong = [check for check in m.upkeep.verify_views() if not check.ok]
             assert not wrong, f"views differ from a replay: {wrong}"

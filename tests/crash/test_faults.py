@@ -263,6 +263,44 @@ def test_a_disk_that_refuses_a_read_is_no_corruption(tmp_path: Path) -> None:
         assert len(list(log.read())) == 3
 
 
+@pytest.mark.parametrize("name", ["list_folder", "read_at"])
+def test_L8_a_disk_that_refuses_to_show_a_segment_that_another_process_began_is_a_clear_refusal(
+    tmp_path: Path, name: str
+) -> None:
+    class Unreadable(System):
+        broken = False
+
+        def list_folder(self, path: str) -> list[str]:
+            self._refuse("list_folder")
+            return super().list_folder(path)
+
+        def read_at(self, fd: int, length: int, offset: int) -> bytes:
+            self._refuse("read_at")
+            return super().read_at(fd, length, offset)
+
+        def _refuse(self, what: str) -> None:
+            if self.broken and what == name:
+                raise OSError(errno.EIO, "refused")
+
+    system = Unreadable()
+    with (
+        small_segments(),
+        FileLog.open(system, str(tmp_path)) as log,
+        FileLog.open(System(), str(tmp_path)) as other,
+    ):
+        known = fill(log, 3) + fill(other, 3, prefix="other", size=50_000)
+        assert other.size()[0] > 1
+        system.broken = True
+        for _ in range(2):
+            with pytest.raises(StorageFailed):
+                log.append(single("refused.0.1"))
+            with pytest.raises(StorageFailed):
+                list(log.read())
+        system.broken = False
+        known += fill(log, 2, prefix="after")
+        judge(log, known)
+
+
 def test_times_never_step_back_and_the_raw_clock_is_kept(tmp_path: Path) -> None:
     start = 1_800_000_000_000_000_000
     clock = SettableClock(start)

@@ -75,7 +75,11 @@ class Segments:
     def discovered(self) -> dict[int, int]:
         """The same, whatever is missing."""
         found: dict[int, int] = {}
-        for entry in self._system.list_folder(self.folder):
+        try:
+            entries = self._system.list_folder(self.folder)
+        except OSError as error:
+            raise failures.storage_error(error, "looking for segments") from None
+        for entry in entries:
             parsed = segment.parse_name(entry)
             if parsed:
                 found[parsed[0]] = max(parsed[1], found.get(parsed[0], 0))
@@ -105,8 +109,10 @@ class Segments:
             raise failures.storage_error(error, "opening a segment") from None
         try:
             header = self._check_segment(fd, f"log/{file}", number, generation)
-        except BaseException:
+        except BaseException as error:
             self._system.close_file(fd)
+            if isinstance(error, OSError):
+                raise failures.storage_error(error, "opening a segment") from None
             raise
         return Segment(header, path, f"log/{file}", fd, frame.seed(self._log_id, number))
 

@@ -1,4 +1,4 @@
-"""Power loss under real processes, on a real ext4 whose disk remembers: see `outage`."""
+"""Real machines that fail: the short forms of `python -m tests.crash`, whose long forms count what is lost."""
 
 from __future__ import annotations
 
@@ -32,4 +32,14 @@ def test_L1_L4_L5_L6_L11_V3_what_was_acknowledged_survives_real_power_cuts_on_ex
     tally = long_form("power", rounds(200), tmp_path)
     assert tally.tried >= rounds(200)
     assert tally.acknowledged
+    assert not tally.lost + tally.silent
+
+
+@pytest.mark.timeout(3600)
+def test_L1_L7_L8_a_refused_system_call_is_a_clear_error_and_never_an_ack(
+    tmp_path: Path, rounds: Callable[[int], int]
+) -> None:
+    tally = long_form("refusals", rounds(300), tmp_path)
+    assert tally.tried
+    assert tally.counts["durability_unknown"]
     assert not tally.lost + tally.silent
