@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+import walnut
 from bench import compared, comparison, concurrent, process, reading, report, sizes, writing
 from bench.contenders import CONTENDERS
 from bench.figure import Figure
@@ -46,7 +48,7 @@ LAST = compared.RESULTS / "last.json"
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the rows asked for (all), print the table; 0 whatever it says."""
+    """Run the rows asked for (all), print the table; 0 whatever it says, 1 when a row failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Walnut beside peers.")
     parser.add_argument("row", nargs="*", help="of " + ", ".join([*ROWS, *comparison.ROWS]) + " (all)")
     parser.add_argument("--only", action="append", default=[], help="compare only this one; again for more")
@@ -73,7 +75,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(compared.draw(run.compared, run.machine, write=asked.write), file=sys.stderr)
     if asked.write:
         report.write_pages(run)
-    return 0
+    return 1 if any(figure.note.startswith("failed: ") for figure in run.figures) else 0
 
 
 def _measure(rows: Sequence[str], *, quick: bool, full: bool, only: frozenset[str]) -> report.Run:
@@ -88,9 +90,7 @@ def _measure(rows: Sequence[str], *, quick: bool, full: bool, only: frozenset[st
         figures: list[Figure] = []
         for row in rows:
             if row in ROWS:
-                begun = time.monotonic()
-                figures += ROWS[row](ground)
-                print(f"{row}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+                figures += _row(row, ground)
         compared_rows = [row for row in rows if row in comparison.ROWS]
         found = comparison.compare(ground, compared_rows) if compared_rows else Comparison()
         how = "quick trial, the figures mean nothing" if quick else "full" if full else "usual"
@@ -103,6 +103,17 @@ def _measure(rows: Sequence[str], *, quick: bool, full: bool, only: frozenset[st
         return report.Run(machine=about, versions=versions(), settings=settings, figures=tuple(figures), compared=found)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _row(row: str, ground: Ground) -> list[Figure]:
+    """Its figures; one that fails is said to have, and the others go on."""
+    begun = time.monotonic()
+    try:
+        return list(ROWS[row](ground))
+    except (subprocess.SubprocessError, walnut.WalnutError, OSError) as error:
+        return [Figure(row=row, name=row, value=None, unit="", note=f"failed: {type(error).__name__}: {error}"[:300])]
+    finally:
+        print(f"{row}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ class Limit:
                 return _in_python(file, size, seconds, threads)
             words = [str(self._program), str(file), str(size), str(seconds), str(threads)]
             words += [str(times)] if latencies is not None else []
-            done = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+            run = subprocess.run(words, check=True, capture_output=True, text=True, timeout=seconds + 120)
+            done = run.stdout.split()
             if latencies is not None:
                 latencies += array("q", times.read_bytes())
             return Rate(int(done[0]), float(done[1]), float(done[2]))

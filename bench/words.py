@@ -55,6 +55,11 @@ def writers(found: Comparison) -> list[str]:
         rates = {speed.name: tables.rate(speed, count) or 0.0 for speed in found.speeds if count in speed.rates}
         what = "one writer" if count == 1 else f"{count} writers"
         said.append(f"With {what}: {_beside(rates, more_is_better=True)}")
+        if count in (1, 64) and "walnut-mcp" in rates and "mcp-memory" in rates:
+            said.append(
+                f"Over MCP with {what}: {rates['mcp-memory']:,.0f} a second by the reference server, which syncs "
+                f"nothing, {rates['walnut-mcp']:,.0f} by Walnut's, which syncs."
+            )
     refused = [speed for speed in found.speeds if speed.refused]
     said += [f"{label(speed.name)} refused {speed.refused:,} writes (the first: {speed.refusal})." for speed in refused]
     return said

@@ -26,8 +26,8 @@ class Served:
 
     def __init__(self, at: Path, words: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         # The shell becomes the server: so its process id is known to who is to kill it.
-        note = at.with_name(f"{at.name}.{os.getpid()}.pid")
-        script = ['echo $$ > "$0"; exec "$@"', str(note), *words]
+        self._note = at.with_name(f"{at.name}.{os.getpid()}.pid")
+        script = ['echo $$ > "$0"; exec "$@"', str(self._note), *words]
         said = {**os.environ, **(environment or {})}
         self._parameters = StdioServerParameters(command="/bin/sh", args=["-c", *script], env=said)
         self._stack = AsyncExitStack()
@@ -61,7 +61,8 @@ class Served:
         return [self.write] * count
 
     async def close(self) -> None:
-        """End the session and the server."""
+        """End the session and the server; the note of its id goes first, since the id may soon be another's."""
+        self._note.unlink(missing_ok=True)
         await self._stack.aclose()
 
 
