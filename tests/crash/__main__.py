@@ -14,11 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from tests.crash import mounts, outage, refusals
+from tests.crash import mounts, outage, refusals, storm
 from tests.crash.tally import Tally, table
 
 #: Each fault: how often it is tried, and what tries it so often.
 FAULTS: dict[str, tuple[int, Callable[[int], Tally]]] = {
+    "storm": (500, lambda rounds: storm.run(rounds=rounds)),
     "power": (500, lambda rounds: outage.run(images=rounds)),
     "power-writeback": (200, lambda rounds: outage.run(images=rounds, kind="ext4 data=writeback")),
     "power-xfs": (100, lambda rounds: outage.run(images=rounds, kind="xfs")),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.stores import Ack, acks, fill, judge, reopened, single, small_segments, wait_until
-from tests.crash.test_kill_storm import reported, start
+from tests.crash.storm import reported, start
 from walnut.errors import LogBusy
 from walnut.log.file_log import FileLog
 from walnut.system import System
