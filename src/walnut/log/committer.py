@@ -13,9 +13,11 @@ and a thousand writers share a sync.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from walnut.errors import StoreClosed
 from walnut.log.admission import Precheck
+from walnut.log.entry import Entry
 from walnut.log.frame import Sealed
 from walnut.ports import Appended, Batch, Ticket
 from walnut.system import System, Thread
@@ -35,7 +37,7 @@ class Pending:
     _done = False
 
     def __init__(
-        self, system: System, batch: Batch, contents: dict[int, Sealed], size: int, checked: Precheck | None
+        self, system: System, batch: Batch, contents: Sequence[Sealed], size: int, checked: Precheck | None
     ) -> None:
         self.batch = batch
         self.contents = contents
@@ -43,6 +45,14 @@ class Pending:
         self.checked = checked
         self._system = system
         self._callbacks: list[Callable[[Ticket], None]] = []
+
+    def contents_of(self, entries: Sequence[Entry]) -> Sequence[Sealed]:
+        """The contents of those drafts that are written: the others are replayed."""
+        if len(entries) == len(self.contents):
+            return self.contents
+        drafts = chain.from_iterable(self.batch.transactions)
+        known = dict(zip(map(id, drafts), self.contents, strict=True))
+        return [known[id(entry.draft)] for entry in entries]
 
     @property
     def done(self) -> bool:
@@ -103,7 +113,8 @@ class Committer:
         inline = False
         try:
             with self.mutex:
-                self._refuse_closed()
+                if self._closed:
+                    raise self._gone()
                 inline = not self._busy
                 self._busy = True
                 if not inline:
@@ -122,7 +133,8 @@ class Committer:
     def submit(self, pending: Pending) -> None:
         """Queue and return."""
         with self.mutex:
-            self._refuse_closed()
+            if self._closed:
+                raise self._gone()
             self._queue.append(pending)
             if self._busy:
                 return
@@ -131,9 +143,8 @@ class Committer:
         if not handed_over:
             self._drain()
 
-    def _refuse_closed(self) -> None:
-        if self._closed:
-            raise StoreClosed("the log is closed", hint="open the store again")
+    def _gone(self) -> StoreClosed:
+        return StoreClosed("the log is closed", hint="open the store again")
 
     def _hand_over(self) -> None:
         handed_over = True

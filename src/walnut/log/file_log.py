@@ -16,6 +16,7 @@ from walnut.log.catalog import Catalog
 from walnut.log.committer import Committer, Pending
 from walnut.log.durable import Durable
 from walnut.log.entry import alone, appended, new_alone
+from walnut.log.frame import Sealed
 from walnut.log.keeper import Keeper
 from walnut.log.opening import Opened, open_folder
 from walnut.log.reader import Reader
@@ -130,9 +131,11 @@ class FileLog:
         """Everything that needs no lock: contents encoded, conditions evaluated as far as the log goes now."""
         self._refuse_closed()
         drafts = [*chain.from_iterable(batch.transactions)]
-        salts, contents, size = self._system.random(16 * len(drafts)), {}, 0
-        for number, draft in enumerate(drafts):
-            sealed = contents[id(draft)] = frame.seal(draft.content, salts[16 * number : 16 * number + 16])
+        salts, size = self._system.random(16 * len(drafts)), 0
+        contents: list[Sealed] = []
+        for draft in drafts:
+            sealed = frame.seal(draft.content, salts[16 * len(contents) : 16 * len(contents) + 16])
+            contents.append(sealed)
             size += len(sealed.record) + 228 + 17 * len(draft.touches)
         if size > frame.MAX_BODY:
             raise InvalidArgument(
@@ -185,7 +188,7 @@ class FileLog:
                 now=self._system.now(),
                 random=self._system.random,
             )
-            contents = group[0].contents
+            contents: list[Sealed] = []
             for pending in group:
                 try:
                     admission = admit(pending.batch, overlay=overlay, checked=pending.checked)
@@ -193,8 +196,7 @@ class FileLog:
                     pending.refusal = error
                     continue
                 pending.answer, pending.wait_for = admission.results, admission.wait_for
-                if pending is not group[0]:
-                    contents.update(pending.contents)
+                contents += pending.contents_of(admission.entries)
             if overlay.entries:
                 self._written_lsn = self._writer.write(state, overlay.entries, contents)
         need = 0

@@ -49,7 +49,7 @@ PREAMBLE_SIZE = _PREAMBLE.size
 _ERASED = _RECORD.pack(0, ERASED, PLAIN, 0, 0, bytes(16))
 
 _OPS = (NONE, INSERT, UPDATE, DELETE)
-_OP_NUMBERS = {op: number for number, op in enumerate(_OPS)}
+OP_NUMBERS = {op: number for number, op in enumerate(_OPS)}
 
 _extend = google_crc32c.extend
 
@@ -156,7 +156,7 @@ def encode_envelopes(envelopes: Sequence[Envelope]) -> bytes:
 
 def op_number(op: str) -> int:
     """The byte of an op."""
-    return _OP_NUMBERS[op]
+    return OP_NUMBERS[op]
 
 
 def encode(

@@ -88,8 +88,8 @@ class Slots:
             raw = self._mapped[self._span]
         except ValueError:  # unmapped by another thread
             raise StoreClosed("the log is closed", hint="open the store again") from None
-        known = self._known
-        return known[1] if raw == known[0] else self._decode()
+        known, state = self._known
+        return state if raw == known else self._decode()
 
     def _decode(self) -> State | None:
         places = (0, self._places[1] - self._places[0])

@@ -7,7 +7,8 @@ where it is and a new segment is begun. A new segment is begun only after its pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,10 +16,13 @@ from walnut.errors import InvalidArgument, LogCorruption
 from walnut.log import failures, frame, recovery, segment
 from walnut.log.catalog import Catalog
 from walnut.log.entry import Entry
-from walnut.log.frame import Envelope, Sealed
+from walnut.log.frame import OP_NUMBERS, Envelope, Sealed
 from walnut.log.segments import Segment, Segments
 from walnut.log.shared import FileLock, Shared, State
 from walnut.system import System
+
+#: Entries of one frame, and their contents.
+_Group: TypeAlias = tuple[Sequence[Entry], Sequence[Sealed]]
 
 
 class Writer:
@@ -100,21 +104,21 @@ class Writer:
         self._shared.written.store(state, state.seq)
         return state
 
-    def write(self, state: State, entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> int:
-        """Append `entries` (their contents by the identity of their drafts) in one write; returns the last LSN.
+    def write(self, state: State, entries: Sequence[Entry], contents: Sequence[Sealed]) -> int:
+        """Append `entries` with a content each in one write; returns the last LSN.
 
         StorageFull, StorageFailed: nothing of it counts, and the next writer looks at what is there.
         """
         mark = self._shared.mark.load()
         synced = mark.lsn if mark is not None else 0
-        groups = _groups(entries)
+        groups = _groups(entries, contents)
         try:
             place = self._segments.get(state.segment)
-            data, frames, after = self._encode(place, state, groups, contents, synced)
+            data, frames, after = self._encode(place, state, groups, synced)
             if after.end > place.header.capacity:
                 state = self.roll(state, need=len(data))
                 place = self._segments.get(state.segment)
-                data, frames, after = self._encode(place, state, groups, contents, synced)
+                data, frames, after = self._encode(place, state, groups, synced)
             self._shared.intend(after.segment, after.end)
             self._system.write_at(place.fd, data, state.end)
         except OSError as error:
@@ -128,18 +132,17 @@ class Writer:
         self,
         place: Segment,
         state: State,
-        groups: Sequence[Sequence[Entry]],
-        contents: Mapping[int, Sealed],
+        groups: Sequence[_Group],
         synced: int,
     ) -> tuple[bytes, list[tuple[State, list[Envelope], State]], State]:
         """One frame a group, lying from `state` on: their bytes, envelopes between two ends, and the last end."""
         parts, frames, seq = [], [], state.seq + 1
-        for group in groups:
-            first = group[0]
-            envelopes = _envelopes(group, contents)
+        for entries, contents in groups:
+            first = entries[0]
+            envelopes = _envelopes(entries, contents)
             data, chain = frame.encode(
                 envelopes=frame.encode_envelopes(envelopes),
-                contents=[contents[id(entry.draft)] for entry in group],
+                contents=contents,
                 first_lsn=first.lsn,
                 synced_upto=synced,
                 recorded_at=first.recorded_at,
@@ -153,7 +156,7 @@ class Writer:
             after = State(
                 state.segment,
                 state.end + len(data),
-                group[-1].lsn,
+                entries[-1].lsn,
                 chain,
                 first.recorded_at,
                 state.end,
@@ -201,32 +204,33 @@ def _whole_mebibytes(size: int) -> int:
     return -(-size // segment.SMALLEST) * segment.SMALLEST
 
 
-def _groups(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
+def _groups(entries: Sequence[Entry], contents: Sequence[Sealed]) -> list[_Group]:
     """Entries by frame: one, unless adopted times differ (a frame has one time)."""
     if len(entries) == 1 or len({(entry.recorded_at, entry.clock_raw) for entry in entries}) == 1:
-        return [entries]
-    groups, start = [], 0
+        return [(entries, contents)]
+    groups: list[_Group] = []
+    start = 0
     for at in range(1, len(entries)):
         before, entry = entries[at - 1], entries[at]
         if (entry.recorded_at, entry.clock_raw) != (before.recorded_at, before.clock_raw):
             if entry.txn_offset:
                 raise InvalidArgument("events of one transaction have different times", where="recorded_at")
-            groups.append(entries[start:at])
+            groups.append((entries[start:at], contents[start:at]))
             start = at
-    return [*groups, entries[start:]]
+    return [*groups, (entries[start:], contents[start:])]
 
 
-def _envelopes(entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> list[Envelope]:
+def _envelopes(entries: Sequence[Entry], contents: Sequence[Sealed]) -> list[Envelope]:
     return [
         Envelope(
             entry.raw_id,
             entry.kind,
-            frame.op_number(entry.op),
+            OP_NUMBERS[entry.op],
             entry.txn_offset,
             b"".join(entry.draft.touches),
-            contents[id(entry.draft)].commitment,
+            content.commitment,
             entry.before_lsn,
             entry.draft.idem,
         )
-        for entry in entries
+        for entry, content in zip(entries, contents, strict=True)
     ]
