@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.crash import mounts, outage, refusals, storm
+from tests.crash import mounts, outage, refusals, rot, storm
 from tests.crash.tally import Tally, table
 
 #: Each fault: how often it is tried, and what tries it so often.
@@ -24,6 +24,7 @@ FAULTS: dict[str, tuple[int, Callable[[int], Tally]]] = {
     "power-writeback": (200, lambda rounds: outage.run(images=rounds, kind="ext4 data=writeback")),
     "power-xfs": (100, lambda rounds: outage.run(images=rounds, kind="xfs")),
     "power-btrfs": (100, lambda rounds: outage.run(images=rounds, kind="btrfs")),
+    "rot": (5000, lambda rounds: rot.run(rounds=rounds)),
     "refusals": (1000, lambda rounds: refusals.run(rounds=rounds)),
 }
 

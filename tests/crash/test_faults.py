@@ -478,3 +478,29 @@ def test_L10_where_no_thread_can_be_started_writers_commit_for_each_other(tmp_pa
     log.close()
     assert len(known) == 5
     reopened(folder, known)
+
+
+def test_L9_who_opens_after_one_that_failed_to_finds_nobody(tmp_path: Path) -> None:
+    """The disk may refuse a recovery; whoever waited for the lock is alone then, and not told of damage."""
+    folder = str(tmp_path)
+    FileLog.open(System(), folder).close()
+    (tmp_path / "log" / "shared").unlink()  # as after a power cut
+    outcomes: list[str] = []
+
+    class Refused(Failing):
+        """Lets another process look for the store as soon as this one has let go of a lock."""
+
+        def unlock_file(self, fd: int) -> None:
+            super().unlock_file(fd)
+            try:
+                FileLog.open(System(), folder, busy_timeout=0).close()
+                outcomes.append("opened")
+            except WalnutError as error:
+                outcomes.append(error.code)
+
+    system = Refused()
+    system.refuse = {"flush": errno.EIO}
+    with pytest.raises(StorageFailed):
+        FileLog.open(system, folder)
+    assert outcomes[0] == "log_busy"  # it still has the write lock
+    assert set(outcomes[1:]) == {"opened"}
