@@ -111,7 +111,8 @@ def _row(row: str, ground: Ground) -> list[Figure]:
     try:
         return list(ROWS[row](ground))
     except (subprocess.SubprocessError, walnut.WalnutError, OSError) as error:
-        return [Figure(row=row, name=row, value=None, unit="", note=f"failed: {type(error).__name__}: {error}"[:300])]
+        print(f"{row}: {error}", file=sys.stderr)
+        return [Figure(row=row, name=row, value=None, unit="", note=f"failed: {type(error).__name__}")]
     finally:
         print(f"{row}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
 

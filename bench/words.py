@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from bench import tables
@@ -36,7 +37,9 @@ def persisted(found: Comparison) -> list[str]:
         refused = sum(count.refused for count in each.counts.values())
         if refused:
             reason = next(count.refusal for count in each.counts.values() if count.refused)
-            said.append(f"{label(each.name)} refused {refused:,} writes, which is no loss (the first: {reason}).")
+            said.append(
+                f"{label(each.name)} refused {refused:,} writes, which is no loss (the first: {_plain(reason)})."
+            )
     unsynced = [each.name for each in found.persisted if each.syncs is not None and each.syncs < 0.5]
     if unsynced:
         said.append(
@@ -61,7 +64,10 @@ def writers(found: Comparison) -> list[str]:
                 f"nothing, {rates['walnut-mcp']:,.0f} by Walnut's, which syncs."
             )
     refused = [speed for speed in found.speeds if speed.refused]
-    said += [f"{label(speed.name)} refused {speed.refused:,} writes (the first: {speed.refusal})." for speed in refused]
+    said += [
+        f"{label(speed.name)} refused {speed.refused:,} writes (the first: {_plain(speed.refusal)})."
+        for speed in refused
+    ]
     return said
 
 
@@ -115,7 +121,7 @@ def bytes_on_disk(found: Comparison) -> list[str]:
 
 def missing(found: Comparison) -> list[str]:
     """Who could not be measured, and why."""
-    return [f"Not measured: {label(name)} ({why})." for name, why in found.missing.items()]
+    return [f"Not measured: {label(name)} ({_plain(why)})." for name, why in found.missing.items()]
 
 
 def _beside(values: Mapping[str, float], *, more_is_better: bool, better: str = "faster", worse: str = "slower") -> str:
@@ -146,6 +152,11 @@ def _peer(name: str) -> bool:
 def _times(values: Mapping[str, float]) -> str:
     ordered = sorted(values.items(), key=lambda item: -item[1])
     return ", ".join(f"{label(name)} {value:.1f}x" for name, value in ordered)
+
+
+def _plain(reason: str) -> str:
+    """Without the folders of one machine."""
+    return re.sub(r"(?<![\w.])/[^\s\"']*/", "", reason)
 
 
 def _names(names: list[str]) -> str:

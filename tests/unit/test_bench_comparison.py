@@ -150,7 +150,7 @@ FOUND = Comparison(
         Reopened(name="walnut", closed={10: [0.02]}, killed={10: [0.03]}, bytes={10: 900.0}, parts={"log": 300.0}),
         Reopened(name="sqlite", closed={10: [0.001]}, killed={10: [0.001]}, bytes={10: 300.0}),
     ],
-    missing={"postgres": "no server"},
+    missing={"postgres": 'no "/some/folder/of/this/socket" here'},
     versions={"SQLite": "3.40.1"},
 )
 
@@ -172,7 +172,7 @@ def test_words_say_where_a_peer_is_better() -> None:
     assert "faster than Walnut: SQLite 2.5x" in words.latency(FOUND)[0]
     assert "faster than Walnut: SQLite 30.0x" in words.reopened(FOUND)[0]
     assert "smaller than Walnut: SQLite 3.0x" in words.bytes_on_disk(FOUND)[0]
-    assert words.missing(FOUND) == ["Not measured: PostgreSQL (no server)."]
+    assert words.missing(FOUND) == ['Not measured: PostgreSQL (no "socket" here).']
 
 
 def test_a_section_goes_between_its_markers_and_leaves_the_rest(tmp_path: Path) -> None:
