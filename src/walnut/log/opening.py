@@ -7,7 +7,8 @@ is joined. A poisoned log is recovered under a new epoch: handles of the old one
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -81,6 +82,15 @@ class Opened:
             self._pause(deadline)
         return True
 
+    @contextmanager
+    def present_on_success(self) -> Iterator[None]:
+        """Give the presence lock back when opening fails, before the write lock: who looks next must find nobody."""
+        try:
+            yield
+        except BaseException:
+            self._system.unlock_file(self.presence_fd)
+            raise
+
     def _pause(self, deadline: float) -> None:
         if self._system.monotonic() > deadline:
             raise LogBusy("a verify or a repair has the store", where=self.folder, hint="try again when it is done")
@@ -110,7 +120,7 @@ def open_folder(system: System, folder: str, *, create: bool, limit: float) -> O
     _make_folders(system, f"{folder}/log")
     opened = Opened(system, folder, limit=limit)
     try:
-        with opened.write_lock:
+        with opened.write_lock, opened.present_on_success():
             _refuse_half_repaired(system, folder)
             if not system.exists(f"{folder}/FORMAT"):
                 _create(system, opened)
