@@ -64,6 +64,10 @@ soak: $(VENV)/dev.stamp  ## Run the crash tests in their long versions, and all 
 fuzz: $(VENV)/dev.stamp  ## Fuzz every decoder for some MINUTES (default 10)
 	@$(RUN) tests.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
 
+.PHONY: simulate
+simulate: $(VENV)/dev.stamp  ## Crash a simulated machine for MINUTES=30, from SEED=1 on
+	@$(RUN) tests.simulation --long --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
+
 .PHONY: coverage
 coverage: $(VENV)/dev.stamp  ## Branch coverage of the log and the views; fails below 95 %
 	@rm -rf .cache/coverage && mkdir -p .cache/coverage

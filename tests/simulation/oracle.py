@@ -314,7 +314,8 @@ def answers(book: Book, found: Found, log: Log) -> Iterator[Witness]:
     newest: dict[bytes, int] = {}
     keys: dict[bytes, int] = {}
     for event in found.events:
-        newest[event.raw_touches] = event.lsn
+        if event.raw_touches:
+            newest[event.raw_touches] = event.lsn
         if event.idem is not None:
             keys[event.idem] = event.lsn
     for touch, lsn in newest.items():

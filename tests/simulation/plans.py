@@ -78,10 +78,13 @@ class _Draw:
             kinds = ("EIO", "ENOSPC", "EINTR", "short", "EIO", "short")
             faults = [(rng.randint(1, reach), rng.choice(kinds)) for _ in range(rng.choice((1, 1, 2, 5)))]
         crash: Crash = rng.choice(("none", "process", "process", "power", "power", "power"))
+        at = rng.randint(1, rng.choice((40, 120, reach)))
+        if faults and rng.random() < 0.3:  # who is told of a fault dies before it can tell anybody
+            crash, at = "process", faults[0][0] + 1
         return Life(
             scripts=scripts,
             crash=crash,
-            at=rng.randint(1, rng.choice((40, 120, reach))) if crash != "none" else 0,
+            at=at if crash != "none" else 0,
             then=rng.choice(("none", "none", "power")),
             faults=tuple(sorted(faults)),
             clock=rng.choice((0, 0, 0, 0, -3_600, 86_400)),

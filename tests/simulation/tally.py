@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 
 _ROWS = (
-    ("schedules", "schedules"),
+    ("schedules", "schedules (histories that differ, each judged)"),
     ("frames", "simulated appends (requests, one frame or a share of one)"),
     ("events", "events in them, acknowledged"),
     ("lives", "lives of a machine"),
@@ -42,14 +42,6 @@ class Tally(msgspec.Struct):
     def crash_points(self) -> int:
         """Of both kinds."""
         return self.process_deaths + self.power_cuts
-
-    def fault(self, kind: str) -> None:
-        """One more fault was injected."""
-        self.faults[kind] = self.faults.get(kind, 0) + 1
-
-    def at(self, scenario: str) -> None:
-        """One more crash point within this scenario."""
-        self.where[scenario] = self.where.get(scenario, 0) + 1
 
     def add(self, other: Tally) -> None:
         """Take in what another process has counted."""
