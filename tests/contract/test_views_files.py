@@ -18,7 +18,9 @@ from walnut.log.memory_log import MemoryLog
 from walnut.model.event import NONE, Content, Draft, Event
 from walnut.ports import Log
 from walnut.system import System
+from walnut.views.applier import Applier
 from walnut.views.fold import Fold
+from walnut.views.folds import default
 from walnut.views.folds.memories_sql import MemoriesFold
 from walnut.views.reader import Moment
 from walnut.views.runner import Views
@@ -324,6 +326,19 @@ def test_V4_a_process_killed_while_it_opens_a_closed_file_does_not_make_it_seem_
         shutil.copy(store.file, store.folder / "alone.db")
     with closing(sqlite3.connect(f"file:{store.folder}/alone.db?mode=ro&immutable=1", uri=True)) as db:
         assert read_stamp(db).clean != CLOSED
+
+
+def test_V4_whenever_a_file_is_noted_as_open_it_changes_so_that_it_is_synced(store: Store) -> None:
+    """SQLite writes nothing where nothing changes, and syncs nothing when it has written nothing."""
+    fill(store.log)
+    store.views().catch_up()
+    applier = Applier(System(), store.log, default())
+    for _ in range(3):
+        before = store.file.read_bytes()
+        with closing(sqlite3.connect(store.file, isolation_level=None)) as db:
+            assert not applier.note_opened(db)
+            assert read_stamp(db).clean not in {WRITTEN, CLOSED}
+        assert store.file.read_bytes() != before
 
 
 def test_V4_a_view_that_was_caught_lying_is_built_anew_once(store: Store) -> None:

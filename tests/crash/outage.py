@@ -7,6 +7,7 @@ one has another boot id. Some are cut again in the middle of their recovery.
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from walnut import Memory
 from walnut.system import System
 
 STORE = "store"
+#: Names the folder that images with a problem are kept in, if there is one.
+KEEP = "WALNUT_KEEP_IMAGES"
 
 
 class Elsewhere(System):
@@ -166,7 +169,8 @@ class Trial:
         fate = chance.choice(list(Fate))
         name = f"{name}, cut {cut} of {len(tape)} with {fate.value} of {tape.unflushed(cut)}"
         image = self._folder / "image"
-        image.write_bytes(tape.image(cut, fate, chance))
+        found = tape.image(cut, fate, chance)
+        image.write_bytes(found)
         self._tally.tried += 1
         self._tally.acknowledged += len(known)
         self._tally.count(f"cuts with {fate.value}")
@@ -179,12 +183,21 @@ class Trial:
         except Lost as error:
             self._tally.lost += 1
             self._tally.problems.append(f"lost, {name}: {error}")
+            self._keep(found)
         except (AssertionError, walnut.WalnutError) as error:
             self._tally.silent += isinstance(error, AssertionError)
             self._tally.problems.append(f"{name}: {type(error).__name__}: {error}")
+            self._keep(found)
         except CannotMount as error:
             self._tally.count("images that the file system itself gave up")
             say(f"{name}: {error}")
+
+    def _keep(self, image: bytearray) -> None:
+        """The image that a problem was found in, where somebody wants to look at it."""
+        if os.environ.get(KEEP):
+            path = Path(os.environ[KEEP]) / f"image-{len(self._tally.problems)}"
+            path.write_bytes(image)
+            say(f"kept as {path}")
 
     @contextmanager
     def _found(self, image: Path) -> Iterator[Path]:

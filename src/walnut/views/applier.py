@@ -106,19 +106,27 @@ class Applier:
         while the old pages of the file are still there.
         """
         db.execute("PRAGMA synchronous = FULL")
-        db.execute("UPDATE walnut_view SET clean = ?, boot_id = ?", (OPENED, self._boot))
-        if _kept_out(db):
+        if self.note_opened(db):
             raise Damaged("others read from it, and it can't be noted that it is written to")
         db.execute("PRAGMA synchronous = OFF")
         db.execute("UPDATE walnut_view SET clean = ?", (WRITTEN,))
+
+    def note_opened(self, db: sqlite3.Connection) -> bool:
+        """Note that it is opened, and bring the whole file to disk; whether readers were in the way.
+
+        Always another number than the one there: SQLite writes nothing, and so syncs nothing, when nothing changes.
+        """
+        numbers = (OPENED, OPENED + 1, OPENED)
+        statement = "UPDATE walnut_view SET clean = CASE clean WHEN ? THEN ? ELSE ? END, boot_id = ?"
+        db.execute(statement, (*numbers, self._boot))
+        return _kept_out(db)
 
     def close_clean(self, db: sqlite3.Connection) -> None:
         """Bring the file to disk, then the mark that it is there; left unmarked while others read from it."""
         if read_stamp(db).clean != WRITTEN:
             return
         db.execute("PRAGMA synchronous = FULL")
-        db.execute("UPDATE walnut_view SET clean = ?", (WRITTEN,))
-        if _kept_out(db):
+        if self.note_opened(db):
             return
         db.execute("UPDATE walnut_view SET clean = ?", (CLOSED,))
         if _kept_out(db):

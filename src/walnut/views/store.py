@@ -36,9 +36,9 @@ class Stamp(msgspec.Struct, frozen=True):
     """Whose view it is and where it stands: log, folds, the LSN applied and the log's chain hash there.
 
     `boot_id` and `clean`: who writes without syncing notes the boot it happens in; the file is good after a
-    reboot only if it was closed (`clean` is CLOSED) since. While it is OPENED, or being closed, the database file
-    itself may still say CLOSED on disk, with only the write-ahead log to contradict it: nothing is applied before
-    the file says otherwise.
+    reboot only if it was closed (`clean` is CLOSED) since. While it is OPENED (that or any higher number), or
+    being closed, the database file itself may still say CLOSED on disk, with only the write-ahead log to contradict
+    it: nothing is applied before the file says otherwise.
     """
 
     log_id: bytes
