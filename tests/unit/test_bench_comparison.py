@@ -116,7 +116,7 @@ def test_a_worker_that_says_nothing_is_ended() -> None:
             child.ask("open", at="nowhere")
 
 
-def test_half_a_line_of_a_killed_worker_is_no_acknowledgement(tmp_path: Path) -> None:
+def test_what_a_killed_worker_said_are_whole_names_each_once(tmp_path: Path) -> None:
     (sqlite,) = (contender for contender in CONTENDERS if contender.name == "sqlite")
     with sqlite.children(1) as (child,):
         child.ask("open", at=str(tmp_path / "store"))
