@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -118,4 +119,6 @@ def _row(row: str, ground: Ground) -> list[Figure]:
 
 
 if __name__ == "__main__":
+    # Ended from outside it still ends its children and removes what it made.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())
