@@ -43,12 +43,12 @@ class Write:
         self.handle = handle
         self.again = again
         self.note = note = handle.note.take() if handle.note else None
-        grouped: list[tuple[Draft, ...]] = [(draft,) for draft in transactions]
+        grouped: tuple[tuple[Draft, ...], ...] = tuple(zip(transactions))
         if note is not None and len(grouped) == 1:
-            grouped[0] = (note, *grouped[0])
+            grouped = ((note, transactions[0]),)
         elif note is not None and grouped:  # were the first of them known, the note would not go before the rest
-            grouped.insert(0, (note,))
-        self.batch = Batch(transactions=tuple(grouped), conditions=conditions, durability=durability)
+            grouped = ((note,), *grouped)
+        self.batch = Batch(transactions=grouped, conditions=conditions, durability=durability)
 
     def settle(self, appended: Sequence[Appended]) -> None:
         """Take in that it is written: the handle's reads see it; a note that was not written waits on."""

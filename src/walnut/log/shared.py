@@ -151,8 +151,9 @@ class Shared:
     def _open(self, system: System, path: str) -> MappedFile:
         fd = system.open_file(path, create=True)
         self._fds.append(fd)
-        if system.file_size(fd) < SIZE:
-            system.truncate(fd, SIZE)
+        size = system.file_size(fd)
+        if size < SIZE:  # written, not only made longer: a map of a hole kills its process when the disk is full
+            system.write_at(fd, bytes(SIZE - size), size)
         return system.map_file(fd, SIZE, write=True)
 
     # -- the volatile part ----------------------------------------------------------------------------------------
@@ -265,8 +266,9 @@ class FileLock:
             if isinstance(error, OSError):
                 raise failures.storage_error(error, "taking a lock") from None
             raise
-        if self.shared is not None:
-            self.shared.set_holder(self._name, self._process)
+        shared = self.shared
+        if shared is not None:
+            shared.set_holder(self._name, self._process)
 
     def _wait(self, attempt: Callable[[], bool]) -> None:
         deadline = self._system.monotonic() + self._limit
