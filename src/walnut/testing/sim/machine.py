@@ -80,6 +80,9 @@ class SimMachine:
         self._count = 0
         self._processes: list[SimProcess[object]] = []
         self._die_at = self._cut_at = 0
+        self._stop_at = (0, 0.0)
+        #: Nothing that needs room goes well.
+        self.full = False
         self._fail_at: list[tuple[int, str]] = []
         self._befell: dict[str, int] = {}
 
@@ -117,18 +120,21 @@ class SimMachine:
 
     def stop(self, process: SimProcess[T]) -> None:
         """SIGSTOP: it keeps its locks and does nothing."""
+        current = self.schedule.current
         for thread in process.threads:
             thread.stopped = True
-            if thread in self.schedule.ready and thread is not self.schedule.current:
+            if thread in self.schedule.ready and thread is not current:
                 self.schedule.ready.remove(thread)
                 thread.waits_for, thread.wake_at = "SIGCONT", None
                 self.schedule.waiting.append(thread)
+        if current is not None and current in process.threads:
+            self.schedule.wait(lambda: not current.stopped, None, what="SIGCONT")
 
     def cont(self, process: SimProcess[T]) -> None:
         """SIGCONT."""
         for thread in process.threads:
             thread.stopped = False
-        self.schedule.wake_all("SIGCONT")
+        self.schedule.rouse(lambda thread: thread in process.threads)  # what they wait for may have come meanwhile
 
     def _end_all(self) -> None:
         for process in self._processes:
@@ -145,6 +151,10 @@ class SimMachine:
         """The power goes at the n-th call from now."""
         self._cut_at = self.calls + n
 
+    def stop_at(self, n: int, seconds: float) -> None:
+        """The process that makes the n-th call from now is stopped before it, and goes on after so many seconds."""
+        self._stop_at = (self.calls + n, seconds)
+
     def fail_at(self, n: int, kind: str) -> None:
         """The n-th call from now, or the first after it that this can befall, is refused."""
         self._fail_at.append((self.calls + n, kind))
@@ -152,6 +162,7 @@ class SimMachine:
     def disarm(self) -> dict[str, int]:
         """Take back what has not befallen anybody; how often what did."""
         self._die_at = self._cut_at = 0
+        self._stop_at = (0, 0.0)
         self._fail_at = []
         befell, self._befell = self._befell, {}
         return befell
@@ -185,6 +196,8 @@ class SimMachine:
         """A process makes a call: what it is refused with, if it is."""
         self.calls += 1
         self._note(process.name, name, file, span, path)
+        if self.calls == self._stop_at[0]:
+            self._pause(process, self._stop_at[1])
         if self.calls in (self._die_at, self._cut_at):
             if half is not None and self._rng.random() < 0.5:
                 half()
@@ -195,6 +208,29 @@ class SimMachine:
             else:
                 process.end()
             raise Killed
+        return self.befalls(process, name, file, span=span, path=path) if self._fail_at else None
+
+    def _pause(self, process: SimProcess[object], seconds: float) -> None:
+        def rouse() -> None:
+            self.schedule.wait(lambda: False, seconds, what="time")
+            self.cont(process)
+
+        self._befell["stop"] = self._befell.get("stop", 0) + 1
+        self._note(process.name, "SIGSTOP", None, (0, 0), "")
+        self.schedule.start(rouse, name="SIGCONT")
+        self.stop(process)
+        process.system.check_alive()
+
+    def befalls(
+        self,
+        process: SimProcess[object],
+        name: str,
+        file: File | None,
+        *,
+        span: tuple[int, int],
+        path: str = "",
+    ) -> str | None:
+        """What a call is refused with, if it is."""
         for at, kind in self._fail_at:
             if at <= self.calls and name in SUITED[kind]:
                 self._fail_at.remove((at, kind))
@@ -202,6 +238,11 @@ class SimMachine:
                 self._note(process.name, kind, file, span, path)
                 return kind
         return None
+
+    def evict(self, file: File) -> None:
+        """A sync has failed: what it has given up may leave the page cache."""
+        if self.faults.evicting:
+            file.evict(self._rng)
 
     # -- for the processes ----------------------------------------------------------------------------------------
 
@@ -246,6 +287,7 @@ class SimMachine:
             other._rng.seed(f"{self._seed} {outcome} {self.calls}")
         else:
             other._rng.setstate(self._rng.getstate())
+        other.full = self.full
         other.calls, other.boots, other._clock = self.calls, self.boots, self._clock
         other._count, other.schedule.now = self._count, self.schedule.now
         other._trace.extend(self._trace)

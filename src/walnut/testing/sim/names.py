@@ -11,17 +11,20 @@ from walnut.testing.sim.disk import File
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A change of names: `what` at `path`, of the file or to the target."""
+    """A change of names: `what` at `path`, of the file or to the target; `synced`: a folder of two that was."""
 
     what: Literal["file", "folder", "rename", "remove"]
     path: str
     file: int = 0
     target: str = ""
+    synced: str = ""
 
-    @property
-    def folder(self) -> str:
-        """The folder whose sync makes it sure."""
-        return parent(self.path)
+    def after(self, folder: str) -> Change | None:
+        """What waits once the folder was synced: nothing, or itself until its other folder is."""
+        folders = {parent(self.path), parent(self.target or self.path)}
+        if folder not in folders or self.synced == folder:
+            return self
+        return None if len(folders) == 1 or self.synced else msgspec.structs.replace(self, synced=folder)
 
 
 class Names:
@@ -89,11 +92,13 @@ class Names:
 
     def sync(self, folder: str, *, ordered: bool) -> None:
         """What was changed in the folder is sure; with a journal all that was changed before that, too."""
-        mine = [number for number, change in enumerate(self._waiting) if change.folder == folder]
+        after = [change.after(folder) for change in self._waiting]
         if ordered:
+            mine = [number for number, change in enumerate(self._waiting) if after[number] is not change]
             self._settle(set(range(mine[-1] + 1)) if mine else set())
         else:
-            self._settle(set(mine))
+            self._waiting = [each or change for each, change in zip(after, self._waiting, strict=True)]
+            self._settle({number for number, each in enumerate(after) if each is None})
 
     def _settle(self, sure: set[int]) -> None:
         for number in sorted(sure):

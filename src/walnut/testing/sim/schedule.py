@@ -133,6 +133,10 @@ class Schedule:
         if len(self.ready) > 1 and self._rng.random() < self._switch:
             self.give_way()
 
+    def chance(self) -> bool:
+        """Whether another thread goes on in the midst of a call."""
+        return len(self.ready) > 1 and self._rng.random() < self._switch
+
     def give_way(self) -> None:
         """Let another thread go on, if there is one."""
         if self.current is not None and getcurrent() is self.current.green:

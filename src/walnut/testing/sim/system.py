@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, NoReturn
 
 from walnut.system import Condition, Lock, MappedFile, Queue, System, Thread
 from walnut.testing.sim.disk import SECTOR, File
+from walnut.testing.sim.faults import ERRNO
 from walnut.testing.sim.locks import SimCondition, SimLock, SimQueue
 from walnut.testing.sim.names import parent
 from walnut.testing.sim.schedule import Killed
@@ -40,7 +42,7 @@ class SimMap:
         self._open = True
 
     def __getitem__(self, index: slice) -> bytes:
-        self._system.check_alive()
+        self._system.look()
         if not self._open:
             raise ValueError("mmap closed or invalid")
         return bytes(self._file.data[index])
@@ -54,7 +56,10 @@ class SimMap:
             self._file.write(value[: middle - start], start)
 
         self._system.call("store", self._file, half, span=(start, len(value)))
-        self._file.write(value, start)
+        if self._system.interrupted(half):
+            self._file.write(value[middle - start :], middle)
+        else:
+            self._file.write(value, start)
 
     def flush(self) -> None:
         """To the disk."""
@@ -75,7 +80,6 @@ class SimSystem(System):
         self._schedule = machine.schedule
         self._names = machine.names
         self._fds: dict[int, Descriptor] = {}
-        self._next_fd = 3
         self.dead = False
 
     @property
@@ -94,6 +98,23 @@ class SimSystem(System):
         """Whether the process lives."""
         return not self.dead
 
+    def look(self) -> None:
+        """A call that changes nothing: others may go on first."""
+        if self.dead:
+            raise Killed
+        self._schedule.pass_turn()
+        if self.dead:
+            raise Killed
+
+    def interrupted(self, half: Callable[[], None]) -> bool:
+        """Whether only half of it is done before others go on."""
+        if not self._schedule.chance():
+            return False
+        half()
+        self._schedule.give_way()
+        self.check_alive()
+        return True
+
     def call(
         self,
         name: str,
@@ -104,14 +125,10 @@ class SimSystem(System):
         path: str = "",
     ) -> str | None:
         """Count a call that has an effect: others may go on first, it may be the last, it may be refused."""
-        if self.dead:
-            raise Killed
-        self._schedule.pass_turn()
-        if self.dead:
-            raise Killed
+        self.look()
         refused = self._machine.called(self._process, name, file, half, span=span, path=path)
-        if refused in ("EIO", "ENOSPC"):
-            _refuse(errno.EIO if refused == "EIO" else errno.ENOSPC)
+        if refused in ERRNO:
+            _refuse(ERRNO[refused])
         return refused
 
     def let_go(self) -> None:
@@ -135,7 +152,7 @@ class SimSystem(System):
     # -- files ---------------------------------------------------------------------------------------------------
 
     def open_file(self, path: str, *, create: bool = False, exclusive: bool = False, write: bool = True) -> int:
-        self.check_alive()
+        self.look()
         names = self._names
         file = names.at(path)
         if path in names.folders:
@@ -144,6 +161,7 @@ class SimSystem(System):
             if not create:
                 _refuse(errno.ENOENT)
             self.call("create", path=path)
+            self._need_room()
             file = names.at(path)
             if file is None:
                 if parent(path) not in names.folders:
@@ -153,8 +171,7 @@ class SimSystem(System):
                 _refuse(errno.EEXIST)
         elif exclusive:
             _refuse(errno.EEXIST)
-        fd = self._next_fd
-        self._next_fd += 1
+        fd = next(number for number in count(3) if number not in self._fds)  # the lowest that is free, as everywhere
         self._fds[fd] = Descriptor(file, writable=write)
         return fd
 
@@ -162,8 +179,12 @@ class SimSystem(System):
         self._at(fd)
         self._unlock(self._fds.pop(fd))
 
-    def read_at(self, fd: int, length: int, offset: int) -> bytes:
-        return bytes(self._at(fd).data[offset : offset + length])
+    def _pread(self, fd: int, length: int, offset: int) -> bytes:
+        self.look()
+        file = self._at(fd)
+        if refused := self._machine.befalls(self._process, "read", file, span=(offset, length)):
+            _refuse(ERRNO[refused])
+        return bytes(file.data[offset : offset + length])
 
     def _pwrite(self, fd: int, data: bytes, offset: int) -> int:  # type: ignore[override]
         file = self._at(fd)
@@ -177,8 +198,28 @@ class SimSystem(System):
 
         if self.call("write", file, half, span=(offset, len(whole))) == "short":
             whole = self._part(whole, offset) or whole
+        elif self._schedule.chance():
+            return self._slowly(file, whole, offset)
+        if offset + len(whole) > len(file.data):
+            self._need_room()
         file.write(whole, offset)
         return len(whole)
+
+    def _slowly(self, file: File, data: bytes, offset: int) -> int:
+        """Others see a part of it first."""
+        if offset + len(data) > len(file.data):
+            self._need_room()
+        part = self._part(data, offset)
+        if part:
+            file.write(part, offset)
+        self._schedule.give_way()
+        self.check_alive()
+        file.write(data[len(part) :], offset + len(part))
+        return len(data)
+
+    def _need_room(self) -> None:
+        if self._machine.full:
+            _refuse(errno.ENOSPC)
 
     def _part(self, data: bytes, offset: int) -> bytes:
         """Some first sectors' share, perhaps nothing: kernels copy by pages, no sector is torn."""
@@ -199,15 +240,15 @@ class SimSystem(System):
             self.call(name, file)
         except OSError:
             file.sync_failed()
+            self._machine.evict(file)
             descriptor.told = file.failures
             raise
+        upto = file.changes
+        self.look()
         if descriptor.told != file.failures:
             descriptor.told = file.failures
             _refuse(errno.EIO)
-        covered = len(file.unsure)
-        self._schedule.pass_turn()
-        self.check_alive()
-        file.sync(covered)
+        file.sync(upto)
 
     def sync_directory(self, path: str) -> None:
         self.call("sync-directory", path=path)
@@ -216,19 +257,23 @@ class SimSystem(System):
     def truncate(self, fd: int, length: int) -> None:
         file = self._at(fd)
         self.call("truncate", file, span=(length, 0))
+        if length > len(file.data):
+            self._need_room()
         file.resize(length)
 
     def file_size(self, fd: int) -> int:
+        self.look()
         return len(self._at(fd).data)
 
     def file_identity(self, fd: int) -> tuple[int, int]:
         return 1, self._at(fd).number
 
     def is_deleted(self, fd: int) -> bool:
+        self.look()
         return self._at(fd).links == 0
 
     def rename(self, source: str, target: str) -> None:
-        self.check_alive()
+        self.look()
         if source not in self._names.paths:
             _refuse(errno.ENOENT)
         self.call("rename", path=f"{source} -> {target}")
@@ -243,27 +288,27 @@ class SimSystem(System):
         self._names.remove(path)
 
     def exists(self, path: str) -> bool:
-        self.check_alive()
+        self.look()
         return path in self._names.paths or path in self._names.folders
 
     def path_identity(self, path: str) -> tuple[int, int] | None:
-        self.check_alive()
+        self.look()
         file = self._names.at(path)
         return None if file is None else (1, file.number)
 
     def path_size(self, path: str) -> int:
-        self.check_alive()
+        self.look()
         file = self._names.at(path)
         if file is None:
             _refuse(errno.ENOENT)
         return len(file.data)
 
     def is_folder(self, path: str) -> bool:
-        self.check_alive()
+        self.look()
         return path in self._names.folders
 
     def list_folder(self, path: str) -> list[str]:
-        self.check_alive()
+        self.look()
         if path not in self._names.folders:
             _refuse(errno.ENOENT)
         return self._names.entries(path)
@@ -275,6 +320,7 @@ class SimSystem(System):
             path = parent(path)
         for each in reversed(missing):
             self.call("make-folder", path=each)
+            self._need_room()
             if each not in self._names.folders:
                 self._names.make_folder(each)
 
@@ -294,10 +340,9 @@ class SimSystem(System):
         if self.call("lock", file) == "EINTR":
             return False
         self.check_alive()
-        others = [each for each in file.sharers if each is not mine]
-        if (file.holder is not None and file.holder is not mine) or (others and not shared):
+        self._unlock(mine)  # a conversion that fails has lost the lock, as on Linux
+        if file.holder is not None or (file.sharers and not shared):
             return False
-        self._unlock(mine)
         if shared:
             file.sharers.append(mine)
         else:
