@@ -195,6 +195,19 @@ def test_L8_a_disk_that_refuses_a_write_or_a_new_segment_is_a_clear_refusal(
         reopened(folder, known)
 
 
+@pytest.mark.parametrize("name", ["mark", "shared"])
+def test_L8_a_file_that_is_mapped_has_its_room_before(tmp_path: Path, name: str) -> None:
+    """Who stores to a map of a hole is killed when the disk is full."""
+    with FileLog.open(System(), str(tmp_path)) as log:
+        known = fill(log, 3)
+    (tmp_path / "log" / name).unlink()
+    system = Failing()
+    system.refuse = {"write": errno.ENOSPC}
+    with pytest.raises(StorageFull):
+        FileLog.open(system, str(tmp_path))
+    reopened(str(tmp_path), known)
+
+
 def _poisoned(log: FileLog) -> bool:
     try:
         log.sync()
