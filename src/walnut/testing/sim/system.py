@@ -12,6 +12,7 @@ from walnut.system import Condition, Lock, MappedFile, Queue, System, Thread
 from walnut.testing.sim.disk import SECTOR, File
 from walnut.testing.sim.faults import ERRNO
 from walnut.testing.sim.locks import SimCondition, SimLock, SimQueue
+from walnut.testing.sim.maps import Descriptor, SimMap
 from walnut.testing.sim.names import parent
 from walnut.testing.sim.schedule import Killed
 
@@ -21,53 +22,6 @@ if TYPE_CHECKING:
 
 def _refuse(number: int) -> NoReturn:
     raise OSError(number, os.strerror(number))
-
-
-class Descriptor:
-    """An open file: what a lock belongs to."""
-
-    __slots__ = ("file", "told", "writable")
-
-    def __init__(self, file: File, *, writable: bool) -> None:
-        self.file = file
-        self.told = file.failures
-        self.writable = writable
-
-
-class SimMap:
-    """A map of a whole file, shared by all that map it."""
-
-    def __init__(self, system: SimSystem, descriptor: Descriptor) -> None:
-        self._system, self._descriptor, self._file = system, descriptor, descriptor.file
-        self._open = True
-
-    def __getitem__(self, index: slice) -> bytes:
-        self._system.look()
-        if not self._open:
-            raise ValueError("mmap closed or invalid")
-        return bytes(self._file.data[index])
-
-    def __setitem__(self, index: slice, value: bytes) -> None:
-        if not self._open:
-            raise ValueError("mmap closed or invalid")
-        start, middle = index.start, index.start + len(value) // 2
-
-        def half() -> None:
-            self._file.write(value[: middle - start], start)
-
-        self._system.call("store", self._file, half, span=(start, len(value)))
-        if self._system.interrupted(half):
-            self._file.write(value[middle - start :], middle)
-        else:
-            self._file.write(value, start)
-
-    def flush(self) -> None:
-        """To the disk."""
-        self._system.sync_file("flush", self._descriptor)
-
-    def close(self) -> None:
-        """Unmap."""
-        self._open = False
 
 
 class SimSystem(System):
