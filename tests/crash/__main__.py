@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.crash import mounts, outage, refusals, rot, storm
+from tests.crash import full, mounts, outage, refusals, rot, storm
 from tests.crash.tally import Tally, table
 
 #: Each fault: how often it is tried, and what tries it so often.
@@ -25,6 +25,7 @@ FAULTS: dict[str, tuple[int, Callable[[int], Tally]]] = {
     "power-xfs": (100, lambda rounds: outage.run(images=rounds, kind="xfs")),
     "power-btrfs": (100, lambda rounds: outage.run(images=rounds, kind="btrfs")),
     "rot": (5000, lambda rounds: rot.run(rounds=rounds)),
+    "full": (100, lambda rounds: full.run(rounds=rounds)),
     "refusals": (1000, lambda rounds: refusals.run(rounds=rounds)),
 }
 

@@ -14,7 +14,11 @@ from pathlib import Path
 
 #: File systems: how each is made, how mounted, and its size in MiB.
 MAKE = {
-    "ext4": (["mke2fs", "-q", "-t", "ext4", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"], "", 40),
+    "ext4": (
+        ["mke2fs", "-q", "-t", "ext4", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
+        "",
+        40,
+    ),
     "ext4 data=writeback": (["mke2fs", "-q", "-t", "ext4", "-F", "-b", "1024"], "data=writeback,commit=1", 40),
     "xfs": (["mkfs.xfs", "-q", "-f"], "", 320),
     "btrfs": (["mkfs.btrfs", "-q", "-f"], "", 120),

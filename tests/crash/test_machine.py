@@ -43,3 +43,12 @@ def test_L1_L7_L8_a_refused_system_call_is_a_clear_error_and_never_an_ack(
     assert tally.tried
     assert tally.counts["durability_unknown"]
     assert not tally.lost + tally.silent
+
+
+@pytest.mark.timeout(3600)
+def test_L8_V4_a_full_disk_refuses_clearly_keeps_what_it_has_and_goes_on_once_there_is_room(
+    tmp_path: Path, rounds: Callable[[int], int]
+) -> None:
+    tally = long_form("full", rounds(60), tmp_path)
+    assert tally.counts["refused"]
+    assert not tally.lost + tally.silent
