@@ -93,6 +93,27 @@ def test_threads_wait_for_each_other_and_time_jumps() -> None:
     assert took == pytest.approx(3600, abs=1)
 
 
+def test_who_sleeps_may_be_due_before_another_has_done_its_calls() -> None:
+    """Any call may take long."""
+    order: list[str] = []
+
+    def sleeper(system: SimSystem) -> None:
+        system.sleep(0.001)
+        order.append("woken")
+
+    def busy(system: SimSystem) -> None:
+        fd = made(system, size=SECTOR)
+        for _ in range(100):
+            system.write_at(fd, b"x", 0)
+        order.append("done")
+
+    machine = SimMachine(1, switch=0.5)
+    machine.start(sleeper)
+    machine.start(busy)
+    machine.run()
+    assert order == ["woken", "done"]
+
+
 def test_who_waits_for_ever_is_named() -> None:
     machine = SimMachine(1)
     machine.start(lambda system: system.queue().get(), name="stuck")

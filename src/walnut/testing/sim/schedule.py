@@ -130,8 +130,17 @@ class Schedule:
     def pass_turn(self) -> None:
         """Perhaps let another thread go on."""
         self.now += TICK
-        if len(self.ready) > 1 and self._rng.random() < self._switch:
-            self.give_way()
+        if (len(self.ready) > 1 or self.waiting) and self._rng.random() < self._switch:
+            if self.waiting:
+                self._take_long()
+            if len(self.ready) > 1:
+                self.give_way()
+
+    def _take_long(self) -> None:
+        """A call may take from 10 us to 10 s: the first who waits for the time may be due before it is done."""
+        due = [thread.wake_at for thread in self.waiting if thread.wake_at is not None and not thread.stopped]
+        if due and min(due) - self.now <= 10 ** (6 * self._rng.random() - 5):
+            self._wake()
 
     def chance(self) -> bool:
         """Whether another thread goes on in the midst of a call."""
