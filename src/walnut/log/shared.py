@@ -238,11 +238,16 @@ class FileLock:
         self.thread = system.lock()
         self._system = system
         self._fd = system.open_file(path, create=True)
+        self._path = path
         self._folder = path.rpartition("/")[0]
         self._name = name
         self._limit = limit
         self._process = system.process_id().to_bytes(4, "little")
         self.shared: Shared | None = None
+
+    def in_place(self) -> bool:
+        """Whether the file that is locked is the one at its path: its folder was not moved or replaced."""
+        return self._system.path_identity(self._path) == self._system.file_identity(self._fd)
 
     def reset(self) -> None:
         """Let go, held or not: after an interrupt that may have come between taking it and saying so.

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from walnut.errors import InvalidArgument, LogCorruption
+from walnut.errors import InvalidArgument, LogCorruption, StorageFailed
 from walnut.log import failures, frame, recovery, segment
 from walnut.log.catalog import Catalog
 from walnut.log.entry import Entry
@@ -171,7 +171,12 @@ class Writer:
         return parts[0] if len(parts) == 1 else b"".join(parts), frames, state
 
     def roll(self, state: State, *, need: int = 0) -> State:
-        """Begin the next segment, after the predecessor is on disk. Raises OSError; a failed sync poisons."""
+        """Begin the next segment, after the predecessor is on disk. Raises OSError; a failed sync poisons.
+
+        A new file is the one thing that is found by the store's path and not by what is open: StorageFailed when
+        another store is there by now.
+        """
+        self._refuse_elsewhere()
         number = state.segment + 1
         place = self._segments.get(state.segment)
         self._shared.intend(number, 0)
@@ -195,9 +200,15 @@ class Writer:
         )
         segment.install(self._system, self._segments.folder, header)
         self._sync_names()
+        self._refuse_elsewhere()  # making a segment may take a while
         self._segments.discover()
         self._segments.taken_up.add(number)
         return self._begin_segment(state, number)
+
+    def _refuse_elsewhere(self) -> None:
+        if not self.lock.in_place():
+            hint = "open the store again where it is now; nothing was acknowledged"
+            raise StorageFailed("the store's folder was moved, deleted or replaced", hint=hint)
 
 
 def _whole_mebibytes(size: int) -> int:
