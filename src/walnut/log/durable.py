@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walnut.errors import LogCorruption, StorageFailed
+from walnut.errors import LogBusy, LogCorruption, StorageFailed
 from walnut.log import failures, recovery
 from walnut.log.segments import Segments
 from walnut.log.shared import FileLock, Shared, State
@@ -77,6 +77,13 @@ class Durable:
             if deleted:
                 raise StorageFailed("the log's file was deleted", hint="restore the folder; nothing was acknowledged")
             return self._publish(written)
+
+    def confirm(self, lsn: int) -> None:
+        """`sync` for who has written: DurabilityUnknown where nobody can be told that the disk has it."""
+        try:
+            self.sync(lsn)
+        except LogBusy as error:
+            raise failures.unconfirmed(error) from None
 
     def _publish(self, written: State) -> State:
         try:

@@ -152,7 +152,7 @@ class FileLog:
         try:
             need = self._write(group)
             if need:
-                self._durable.sync(need)
+                self._durable.confirm(need)
             for pending in group:
                 pending.finish(pending.answer)
         except BaseException as error:

@@ -21,6 +21,8 @@ from walnut.system import System
 
 #: Each opening by who is alone begins one; the files have room for no more.
 _EPOCHS = 2**32
+#: Seconds for one whose opening failed, or who died, to let go of its presence after the write lock.
+_GRACE = 1.0
 _OURS = frozenset({"log", "views", "checkpoints", "keys.tmp", "FORMAT.tmp"})
 
 
@@ -196,28 +198,30 @@ def _holds_something(system: System, path: str, name: str) -> bool:
 
 def _enter(system: System, opened: Opened) -> None:
     """Take our place: recover when alone or poisoned, else join. Under the write lock."""
-    shared = opened.shared
-    if opened.alone():
-        _clear_leftovers(system, f"{opened.folder}/log")
-        opened.epoch = _recover(system, opened)
-        return
-    if shared.poisoned():
-        opened.segments.discover()
-        with opened.sync_lock:
-            opened.epoch = _recover(system, opened)
-        return
-    head = shared.head()
-    if head is None or head[1] != system.boot_id():
-        raise LogCorruption(
-            "the shared state is damaged while others have the store open",
-            file="log/shared",
-            offset=0,
-            hint="close every process that has it open, then open it again",
-        )
-    opened.segments.discover()
-    opened.epoch = head[0]
-    with opened.sync_lock:
-        recovery.soil(shared)
+    deadline = system.monotonic() + _GRACE
+    while not opened.alone():
+        if opened.shared.poisoned():
+            opened.segments.discover()
+            with opened.sync_lock:
+                opened.epoch = _recover(system, opened)
+            return
+        head = opened.shared.head()
+        if head is not None and head[1] == system.boot_id():
+            opened.segments.discover()
+            opened.epoch = head[0]
+            with opened.sync_lock:
+                recovery.soil(opened.shared)
+            return
+        if system.monotonic() > deadline:
+            raise LogCorruption(
+                "the shared state is damaged while others have the store open",
+                file="log/shared",
+                offset=0,
+                hint="close every process that has it open, then open it again",
+            )
+        system.sleep(0.002)
+    _clear_leftovers(system, f"{opened.folder}/log")
+    opened.epoch = _recover(system, opened)
 
 
 def _recover(system: System, opened: Opened) -> int:
