@@ -78,6 +78,7 @@ class Exploration:
             yield from self._fails(at)
             if len(self._scenario.scripts) > 1 or len(self._scenario.scripts[0].threads) > 1:
                 yield from self._power_goes(at)
+            yield from self._stopped(at)
 
     def _process_dies(self, at: int) -> Iterator[Failure]:
         machine, book = self._machine.fork(), self._book.copy()
@@ -86,7 +87,7 @@ class Exploration:
 
     def _fails(self, at: int) -> Iterator[Failure]:
         """The call is refused; or it is, and who is told dies before it can tell anybody."""
-        for kind in ("EIO", "ENOSPC"):
+        for kind in ("EIO", "ENOSPC", "EIO-read"):
             machine, book = self._machine.fork(), self._book.copy()
             self._live(machine, book, Life(scripts=self._scenario.scripts, faults=((at, kind),)))
             yield from self._aftermath(machine, book, f"{kind} at {at}", deep=False)
@@ -94,6 +95,13 @@ class Exploration:
         told = Life(scripts=self._scenario.scripts, faults=((at, "EIO"),), crash="process", at=at + 1)
         self._live(machine, book, told)
         yield from self._aftermath(machine, book, f"EIO at {at}, death", deep=False)
+
+    def _stopped(self, at: int) -> Iterator[Failure]:
+        """For longer than anybody waits; others say so, and nothing of theirs is half done."""
+        if len(self._scenario.scripts) > 1:
+            machine, book = self._machine.fork(), self._book.copy()
+            self._live(machine, book, Life(scripts=self._scenario.scripts, stop=(at, 20.0)))
+            yield from self._judged(machine, book, f"stopped at {at}")
 
     def _power_goes(self, at: int) -> Iterator[Failure]:
         """While several are at work."""

@@ -61,9 +61,13 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Book:
-    """What is known of one store, from the answers that its users got."""
+    """What is known of one store, from the answers that its users got.
 
-    def __init__(self) -> None:
+    `evicting`: a failed sync may lose what was acknowledged at `process`, as a power cut does, so nothing holds it.
+    """
+
+    def __init__(self, *, evicting: bool = False) -> None:
+        self.evicting = evicting
         self.attempts: dict[str, list[Attempt]] = {}
         self.drafts: dict[str, Draft] = {}
         self.facts: dict[int, Fact] = {}
@@ -74,7 +78,7 @@ class Book:
 
     def copy(self) -> Book:
         """A book to try things with."""
-        other = Book()
+        other = Book(evicting=self.evicting)
         twins = {id(each): each.copy() for attempts in self.attempts.values() for each in attempts}
         other.attempts = {name: [twins[id(each)] for each in attempts] for name, attempts in self.attempts.items()}
         other.drafts = dict(self.drafts)
@@ -104,6 +108,8 @@ class Book:
 
     def acknowledged(self, attempt: Attempt, answer: Sequence[Appended]) -> None:
         """The log has said yes."""
+        if self.evicting and attempt.request.durability == "process" and not all(each.replayed for each in answer):
+            return
         attempt.answered, attempt.outcome = self._tick(), "acknowledged"
         tags = attempt.request.tags()
         if len(answer) != len(tags):

@@ -21,6 +21,7 @@ _KEYS = 6
 class Life(msgspec.Struct, frozen=True):
     """What happens from one start of the machine, or of its processes, to the next.
 
+    `stop`: the process that makes the call of this number is stopped for so many seconds. `full`: the disk is.
     `crash` at the call of number `at`: of the process that makes it, or of the machine. `then`: how it ends when
     all is done: nothing, or the power goes. `faults`: call -> what it is refused with. `judged`: whether the store
     is recovered and looked at by itself before the next life; if not, a copy of it is, and the life goes on with
@@ -32,17 +33,23 @@ class Life(msgspec.Struct, frozen=True):
     at: int = 0
     then: Crash = "none"
     faults: tuple[tuple[int, str], ...] = ()
+    stop: tuple[int, float] | None = None
+    full: bool = False
     clock: int = 0
     judged: bool = True
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A schedule. `seed` decides who goes on at each call, and what becomes of what no sync has covered."""
+    """A schedule. `seed` decides who goes on at each call, and what becomes of what no sync has covered.
+
+    `evicting`: what a failed sync gave up may be gone from the page cache.
+    """
 
     seed: int
     lives: tuple[Life, ...]
     switch: float = 0.1
     names: Literal["journalled", "unordered"] = "journalled"
+    evicting: bool = False
     views: bool = False
 
 
@@ -64,6 +71,7 @@ class _Draw:
             lives=tuple(self._life() for _ in range(rng.choice((1, 2, 2, 3, 4)))),
             switch=rng.choice((0.02, 0.1, 0.3)),
             names=rng.choice(("journalled", "unordered")),
+            evicting=rng.random() < 0.3,
             views=views,
         )
 
@@ -75,7 +83,7 @@ class _Draw:
         reach = 60 + 25 * steps
         faults: list[tuple[int, str]] = []
         if rng.random() < 0.35:
-            kinds = ("EIO", "ENOSPC", "EINTR", "short", "EIO", "short")
+            kinds = ("EIO", "EIO", "EIO", "EIO-read", "ENOSPC", "EINTR", "short", "short")
             faults = [(rng.randint(1, reach), rng.choice(kinds)) for _ in range(rng.choice((1, 1, 2, 5)))]
         crash: Crash = rng.choice(("none", "process", "process", "power", "power", "power"))
         at = rng.randint(1, rng.choice((40, 120, reach)))
@@ -87,6 +95,8 @@ class _Draw:
             at=at if crash != "none" else 0,
             then=rng.choice(("none", "none", "power")),
             faults=tuple(sorted(faults)),
+            stop=(rng.randint(1, reach), rng.choice((0.1, 2.0, 20.0))) if rng.random() < 0.1 else None,
+            full=rng.random() < 0.03,
             clock=rng.choice((0, 0, 0, 0, -3_600, 86_400)),
             judged=rng.random() < 0.5,
         )

@@ -49,6 +49,8 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
             yield _replace(plan, lives=(*plan.lives[:number], smaller, *plan.lives[number + 1 :]))
     if plan.switch > 0.02:
         yield _replace(plan, switch=0.02)
+    if plan.evicting:
+        yield _replace(plan, evicting=False)
     if plan.names == "unordered":
         yield _replace(plan, names="journalled")
 
@@ -58,6 +60,10 @@ def _smaller_lives(life: Life) -> Iterator[Life]:
         yield _replace(life, scripts=scripts)
     for faults in _without(life.faults, least=0):
         yield _replace(life, faults=faults)
+    if life.stop:
+        yield _replace(life, stop=None)
+    if life.full:
+        yield _replace(life, full=False)
     if life.clock:
         yield _replace(life, clock=0)
     if life.then != "none":

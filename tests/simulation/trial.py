@@ -42,8 +42,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def run(plan: Plan, tally: Tally) -> Outcome:
     """Run a schedule; the same plan always ends the same way."""
-    machine = SimMachine(plan.seed, faults=Faults(names=plan.names), switch=plan.switch)
-    book = Book()
+    machine = SimMachine(plan.seed, faults=Faults(names=plan.names, evicting=plan.evicting), switch=plan.switch)
+    book = Book(evicting=plan.evicting)
     tally.schedules += 1
     for number, life in enumerate(plan.lives):
         last = number == len(plan.lives) - 1
@@ -76,6 +76,7 @@ def live(machine: SimMachine, book: Book, life: Life, tally: Tally) -> None:
         if process.error is not None:
             book.witnesses.append(Witness("leaked-error", 0, repr(process.error)))
     died = any(process.killed for process in processes)
+    machine.full = False
     tally.calls += machine.calls - before
     for kind, count in machine.disarm().items():
         tally.faults[kind] = tally.faults.get(kind, 0) + count
@@ -92,8 +93,13 @@ def _arm(machine: SimMachine, life: Life, tally: Tally) -> None:
     if life.clock:
         machine.step_clock(life.clock)
         tally.faults["clock step"] = tally.faults.get("clock step", 0) + 1
+    if life.full:
+        machine.full = True
+        tally.faults["disk full"] = tally.faults.get("disk full", 0) + 1
     for at, kind in life.faults:
         machine.fail_at(at, kind)
+    if life.stop:
+        machine.stop_at(*life.stop)
     if life.crash == "process":
         machine.die_at(life.at)
     elif life.crash == "power":
