@@ -328,6 +328,19 @@ def test_V4_a_process_killed_while_it_opens_a_closed_file_does_not_make_it_seem_
         assert read_stamp(db).clean != CLOSED
 
 
+def test_V4_a_schema_whose_damage_is_no_text_is_damage(store: Store) -> None:
+    fill(store.log)
+    views = store.views()
+    before = answers(views)
+    views.close()
+    data = store.file.read_bytes()
+    assert data.count(b"CREATE TABLE walnut_view")
+    store.file.write_bytes(data.replace(b"CREATE TABLE walnut_view", b"CREATE TABL\xa1 walnut_view"))
+    spoiled = store.views()
+    assert not all(check.ok for check in spoiled.verify())
+    assert answers(spoiled) == before
+
+
 def test_V4_whenever_a_file_is_noted_as_open_it_changes_so_that_it_is_synced(store: Store) -> None:
     """SQLite writes nothing where nothing changes, and syncs nothing when it has written nothing."""
     fill(store.log)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 
@@ -171,9 +172,9 @@ def _one(folder: Path, origin: Origin, tally: Tally, *, seed: int) -> None:
     tally.acknowledged += len(origin.events[store])
     try:
         found = judge(folder, origin, origin.events[store])
-    except (Silent, OSError) as error:
+    except (Silent, OSError, ValueError, LookupError, TypeError, sqlite3.Error) as error:
         tally.silent += isinstance(error, Silent)
-        tally.problems.append(f"{done}: {error}")
+        tally.problems.append(f"{done}: {type(error).__name__}: {error}")
         say(tally.problems[-1])
         return
     tally.count(found)

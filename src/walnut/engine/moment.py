@@ -90,12 +90,12 @@ def mended(read: Callable[_P, _T]) -> Callable[_P, _T]:
 
         try:
             return read(*args, **kwargs)
-        except (ViewFailed, sqlite3.DatabaseError) as error:
+        except (ViewFailed, sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if type(error) is ViewFailed and not isinstance(error.__cause__, sqlite3.DatabaseError):
                 raise
         try:
             return read(*args, **kwargs)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise ViewFailed(
                 f"a view can't be read ({type(error).__name__})", where="views", hint="delete the folder views"
             ) from None

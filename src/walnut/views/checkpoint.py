@@ -18,7 +18,7 @@ import msgspec
 from walnut.errors import ViewLag
 from walnut.system import System
 from walnut.views.applier import Applier
-from walnut.views.damage import Damaged
+from walnut.views.damage import UNREADABLE, Damaged
 from walnut.views.fold import digests
 from walnut.views.store import Stamp, file_lock, read_stamp
 
@@ -195,7 +195,7 @@ class Checkpoints:
                 copy.backup(db)
                 db.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
                 found = read_stamp(db)
-            except sqlite3.DatabaseError as error:
+            except UNREADABLE as error:
                 raise Damaged("can't be read") from error
         if found != stamp:
             raise Damaged("of another state")
