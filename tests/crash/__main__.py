@@ -24,6 +24,7 @@ FAULTS: dict[str, tuple[int, Callable[[int], Tally]]] = {
     "power-writeback": (200, lambda rounds: outage.run(images=rounds, kind="ext4 data=writeback")),
     "power-xfs": (100, lambda rounds: outage.run(images=rounds, kind="xfs")),
     "power-btrfs": (100, lambda rounds: outage.run(images=rounds, kind="btrfs")),
+    "failing-disk": (300, lambda rounds: outage.run(images=rounds, failing=True)),
     "rot": (5000, lambda rounds: rot.run(rounds=rounds)),
     "full": (100, lambda rounds: full.run(rounds=rounds)),
     "refusals": (1000, lambda rounds: refusals.run(rounds=rounds)),

@@ -3,7 +3,9 @@
 `python -m tests.crash.disk mountpoint image tape position`. The mountpoint is an empty file; it becomes the disk,
 filled with `image`. A loop device on it turns a file system's blocks into writes here, and its flushes into fsyncs.
 Each is on the tape, and counted in the file `position`, before it is answered: who reads the position after a sync
-returned knows that any cut from there on comes after that sync. Speaks the kernel's protocol itself (7.31).
+returned knows that any cut from there on comes after that sync. Two more numbers in that file, set from outside, say
+how many of the next writes and of the next flushes fail with EIO; those are on no tape, and counted in the fourth.
+Speaks the kernel's protocol itself (7.31).
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from typing import BinaryIO
 
 #: A record of the tape: offset and length; a flush has the length 0, zeros are written out.
 RECORD = struct.Struct("<QQ")
+
+#: The file `position`: its size, and where its other numbers are.
+POSITION, FAILING_WRITES, FAILING_FLUSHES, FAILED = 32, 8, 16, 24
 
 _MAX_WRITE = 1024 * 1024
 _REQUEST = struct.Struct("<IIQQIIIHH")
@@ -49,7 +54,16 @@ class Disk:
         self._count += 1
         self._position[:8] = self._count.to_bytes(8, "little")
 
+    def _fail(self, place: int) -> None:
+        left = int.from_bytes(self._position[place : place + 8], "little")
+        if left:
+            self._position[place : place + 8] = (left - 1).to_bytes(8, "little")
+            failed = int.from_bytes(self._position[FAILED : FAILED + 8], "little")
+            self._position[FAILED : FAILED + 8] = (failed + 1).to_bytes(8, "little")
+            raise OSError(errno.EIO, "as ordered")
+
     def _store(self, offset: int, data: bytes) -> None:
+        self._fail(FAILING_WRITES)
         if offset + len(data) > len(self._data):
             raise OSError(errno.ENOSPC, "behind the end")
         self._data[offset : offset + len(data)] = data
@@ -81,6 +95,7 @@ class Disk:
         return struct.pack("<II", size, 0)
 
     def _sync(self, _: bytes) -> bytes:
+        self._fail(FAILING_FLUSHES)
         self._note(0, b"")
         return b""
 
@@ -152,7 +167,7 @@ def main(mountpoint: str, image: str, tape: str, position: str) -> None:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     with open(tape, "wb") as out, open(position, "r+b") as counter:
-        mapped = mmap.mmap(counter.fileno(), 8)
+        mapped = mmap.mmap(counter.fileno(), POSITION)
         sys.stdout.write("mounted\n")
         sys.stdout.flush()
         serve(device, Disk(data, out, mapped))

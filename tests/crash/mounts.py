@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.crash.disk import FAILED, FAILING_WRITES, POSITION
+
 #: File systems: how each is made, how mounted, and its size in MiB.
 MAKE = {
     "ext4": (
@@ -122,7 +124,17 @@ class Remembering:
 
     def now(self) -> int:
         """How much is on the tape."""
-        return int.from_bytes(self.position.read_bytes(), "little")
+        return int.from_bytes(self.position.read_bytes()[:8], "little")
+
+    def failed(self) -> int:
+        """How many did."""
+        return int.from_bytes(self.position.read_bytes()[FAILED:POSITION], "little")
+
+    def fail(self, *, writes: int = 0, flushes: int = 0) -> None:
+        """Have so many of the next writes and flushes fail."""
+        with self.position.open("r+b") as file:
+            file.seek(FAILING_WRITES)
+            file.write(writes.to_bytes(8, "little") + flushes.to_bytes(8, "little"))
 
 
 @contextmanager
@@ -131,7 +143,7 @@ def remembering(image: Path, folder: Path) -> Iterator[Remembering]:
     folder.mkdir(exist_ok=True)
     disk = Remembering(folder)
     disk.device.write_bytes(b"")
-    disk.position.write_bytes(bytes(8))
+    disk.position.write_bytes(bytes(POSITION))
     command = [sys.executable, "-m", "tests.crash.disk", *map(str, (disk.device, image, disk.tape, disk.position))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:

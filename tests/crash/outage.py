@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,11 +17,12 @@ from pathlib import Path
 
 import walnut
 from tests.crash import mounts
-from tests.crash.mounts import CannotMount, Remembering
+from tests.crash.mounts import CannotMount
 from tests.crash.platter import Fate, Tape
 from tests.crash.stores import batches_are_whole, say, small_segments
 from tests.crash.tally import Tally
-from tests.crash.user import SEGMENTS, Told, keyed, read_report, text
+from tests.crash.user import SEGMENTS, Told, keyed, text
+from tests.crash.users import Users
 from walnut import Memory
 from walnut.system import System
 
@@ -45,60 +45,15 @@ class Lost(AssertionError):
     """An event was acknowledged and is not there."""
 
 
-def record(folder: Path, seed: int, *, kind: str) -> tuple[Tape, list[Told]]:
-    """One life of a store: the tape of its disk from before it was made until after it was unmounted."""
-    chance = random.Random(seed)
+def record(folder: Path, seed: int, *, kind: str, failing: bool) -> tuple[Tape, list[Told], int]:
+    """One life of a store: its disk's tape, from before it was made until after it was unmounted; acks; failures."""
     image = mounts.make(kind, folder / "image")
     with (
         mounts.remembering(image, folder / "recorded") as disk,
         mounts.mounted(disk.device, folder / "mount", kind=kind) as point,
     ):
-        told = _use(point / STORE, folder, disk, chance, seed)
-    return Tape(image.read_bytes(), disk.tape), told
-
-
-def _use(store: Path, folder: Path, disk: Remembering, chance: random.Random, seed: int) -> list[Told]:
-    """Let processes write, kill some, begin others in their place, until there are enough acks."""
-    goal, count = chance.choice([20, 100, 250]), chance.randint(1, 3)
-    running: dict[Path, subprocess.Popen[bytes]] = {}
-    reports: list[Path] = []
-
-    def begin() -> None:
-        name = f"s{seed}.p{len(reports)}"
-        report = folder / f"report-{seed}-{len(reports)}"
-        report.write_bytes(b"")
-        args = [str(store), str(report), str(disk.position), name, str(seed), str(chance.randint(1, 3))]
-        running[report] = subprocess.Popen([sys.executable, "-m", "tests.crash.user", *args], stdin=subprocess.PIPE)
-        reports.append(report)
-
-    def told() -> list[Told]:
-        return [each for report in reports for each in read_report(report.read_bytes())]
-
-    try:
-        for _ in range(count):
-            begin()
-        done, end = 0, time.monotonic() + 120
-        while done < goal:
-            assert time.monotonic() < end, "the processes stand still"
-            time.sleep(0.02)
-            found = len(told())
-            if found > done and chance.random() < 0.05:
-                running.pop(chance.choice(list(running))).kill()
-                begin()
-            done = found
-            assert all(process.poll() in {None, -9} for process in running.values()), "a process failed"
-        for process in running.values():
-            if chance.random() < 0.5:
-                process.kill()
-            elif process.stdin is not None:
-                process.stdin.close()
-        for process in running.values():
-            assert process.wait(60) in {0, -9}, "a process failed"
-    finally:
-        for process in running.values():
-            process.kill()
-            process.wait()
-    return told()
+        told = Users(point / STORE, folder, disk, seed, failing=failing).run()
+    return Tape(image.read_bytes(), disk.tape), told, disk.failed()
 
 
 def judge(m: Memory, known: list[Told]) -> int:
@@ -150,15 +105,17 @@ def survive(store: Path, known: list[Told], chance: random.Random, *, boot: int,
 class Trial:
     """Recordings and cuts, counted."""
 
-    def __init__(self, folder: Path, tally: Tally, *, kind: str) -> None:
-        self._folder, self._tally, self._kind = folder, tally, kind
+    def __init__(self, folder: Path, tally: Tally, *, kind: str, failing: bool) -> None:
+        self._folder, self._tally, self._kind, self._failing = folder, tally, kind, failing
 
     def run(self, seed: int, *, cuts: int) -> None:
         """One recording, cut so many times; every eighth image again in its recovery."""
         chance = random.Random(seed)
         self._tally.count("recordings")
-        tape, told = record(self._folder, seed, kind=self._kind)
+        tape, told, failures = record(self._folder, seed, kind=self._kind, failing=self._failing)
         self._tally.count("writes recorded", len(tape))
+        if failures:
+            self._tally.count("writes and flushes that failed", failures)
         for number, cut in enumerate(sorted(chance.randint(0, len(tape)) for _ in range(cuts))):
             known = [each for each in told if each.position <= cut]
             self._cut(f"seed {seed}", tape, cut, known, chance, boot=100 * number, again=3 * (number % 8 == 7))
@@ -228,16 +185,17 @@ class Trial:
             self._cut(f"{name}, recovery", tape, cut, more, chance, boot=boot + 2 * number + 2, again=0)
 
 
-def run(*, images: int, kind: str = "ext4", seed: int = 0) -> Tally:
+def run(*, images: int, kind: str = "ext4", failing: bool = False, seed: int = 0) -> Tally:
     """Cut until there are so many images. Needs root, FUSE and loop devices, else it is skipped with the reason."""
-    tally = Tally(fault=f"power loss, {kind}", counts={})
+    fault = f"failing disk and power loss, {kind}" if failing else f"power loss, {kind}"
+    tally = Tally(fault=fault, counts={}, problems=[])
     begun = time.monotonic()
     tally.skipped = mounts.unable(kind)
     seed = seed or random.SystemRandom().getrandbits(30)
     while tally.tried < images and not tally.skipped:
         with mounts.quick_folder() as folder:
             say(f"{tally.fault}: seed {seed}, {tally.tried} images, {tally.lost} lost")
-            Trial(folder, tally, kind=kind).run(seed, cuts=min(20, images - tally.tried))
+            Trial(folder, tally, kind=kind, failing=failing).run(seed, cuts=min(20, images - tally.tried))
         seed += 1
     tally.seconds = time.monotonic() - begun
     return tally

@@ -52,3 +52,12 @@ def test_L8_V4_a_full_disk_refuses_clearly_keeps_what_it_has_and_goes_on_once_th
     tally = long_form("full", rounds(60), tmp_path)
     assert tally.counts["refused"]
     assert not tally.lost + tally.silent
+
+
+@pytest.mark.timeout(3600)
+def test_L1_L7_a_disk_that_fails_for_real_and_loses_power_keeps_what_was_acknowledged(
+    tmp_path: Path, rounds: Callable[[int], int]
+) -> None:
+    tally = long_form("failing-disk", rounds(100), tmp_path)
+    assert tally.tried >= rounds(100)
+    assert not tally.lost + tally.silent

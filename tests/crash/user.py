@@ -1,8 +1,11 @@
-"""A program that uses a store as programs do: `python -m tests.crash.user folder report position name seed threads`.
+"""A program that uses a store as programs do.
+
+`python -m tests.crash.user folder report position name seed threads disk`
 
 Its threads remember, alone and in batches, recall, make checkpoints; now and then it closes and opens the store
 again; when its standard input ends it closes and ends. Each ack of what is on disk is a line of the report, with the
-number that the file `position` held right after it (see `disk`). What it does follows from its name and seed.
+number that the file `position` held right after it (see `disk`). What it does follows from its name and seed. When
+`disk` is `failing` it takes any of Walnut's errors for an answer and opens the store again, some ten times.
 """
 
 from __future__ import annotations
@@ -53,9 +56,11 @@ def read_report(data: bytes) -> list[Told]:
 class User:
     """One process."""
 
-    def __init__(self, folder: str, report: int, position: mmap.mmap, *, name: str, seed: int, threads: int) -> None:
+    def __init__(
+        self, folder: str, report: int, position: mmap.mmap, *, name: str, seed: int, threads: int, patience: int
+    ) -> None:
         self._folder, self._report, self._position = folder, report, position
-        self._name, self._seed = name, seed
+        self._name, self._seed, self._patience = name, seed, patience
         self._numbers = [0] * threads
         self._ended = threading.Event()
         self._strange: list[BaseException] = []
@@ -64,15 +69,25 @@ class User:
         """Live until told to end, opening the store again and again."""
         threading.Thread(target=self._listen, daemon=True).start()
         while not self._ended.is_set():
-            with walnut.open(self._folder, scope="global", busy_timeout=60, checkpoint_every=100) as m:
-                args = [(m, thread) for thread in range(len(self._numbers))]
-                threads = [threading.Thread(target=self._live, args=each) for each in args]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-            if self._strange:
-                raise self._strange[0]
+            try:
+                self._use()
+            except walnut.WalnutError:
+                if not self._patience:
+                    raise
+                self._patience -= 1
+                if not self._patience:
+                    return
+
+    def _use(self) -> None:
+        with walnut.open(self._folder, scope="global", busy_timeout=60, checkpoint_every=100) as m:
+            args = [(m, thread) for thread in range(len(self._numbers))]
+            threads = [threading.Thread(target=self._live, args=each) for each in args]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        if self._strange:
+            raise self._strange.pop()
 
     def _listen(self) -> None:
         sys.stdin.read()
@@ -89,7 +104,8 @@ class User:
             return
         except BaseException as error:
             self._strange.append(error)
-            raise
+            if not (self._patience and isinstance(error, walnut.WalnutError)):
+                raise
 
     def _act(self, m: Memory, thread: int, chance: random.Random) -> None:
         number, dice = self._numbers[thread], chance.random()
@@ -116,11 +132,13 @@ class User:
 
 
 def main() -> None:
-    folder, path, counter, name, seed, threads = sys.argv[1:]
+    folder, path, counter, name, seed, threads, disk = sys.argv[1:]
+    patience = 10 if disk == "failing" else 0
     report = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     with open(counter, "rb") as file, small_segments(*SEGMENTS):
         position = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
-        User(folder, report, position, name=name, seed=int(seed), threads=int(threads)).run()
+        user = User(folder, report, position, name=name, seed=int(seed), threads=int(threads), patience=patience)
+        user.run()
 
 
 if __name__ == "__main__":
