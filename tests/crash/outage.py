@@ -102,6 +102,12 @@ def survive(store: Path, known: list[Told], chance: random.Random, *, boot: int,
     return added
 
 
+def _cuts(tape: Tape, told: list[Told], chance: random.Random, count: int) -> list[int]:
+    """Where to cut: anywhere, and right after acks, where one that came too early shows."""
+    places = [each.position for each in told] or [len(tape)]
+    return sorted(chance.choice([chance.randint(0, len(tape)), chance.choice(places)]) for _ in range(count))
+
+
 class Trial:
     """Recordings and cuts, counted."""
 
@@ -116,7 +122,7 @@ class Trial:
         self._tally.count("writes recorded", len(tape))
         if failures:
             self._tally.count("writes and flushes that failed", failures)
-        for number, cut in enumerate(sorted(chance.randint(0, len(tape)) for _ in range(cuts))):
+        for number, cut in enumerate(_cuts(tape, told, chance, cuts)):
             known = [each for each in told if each.position <= cut]
             self._cut(f"seed {seed}", tape, cut, known, chance, boot=100 * number, again=3 * (number % 8 == 7))
 
@@ -179,7 +185,7 @@ class Trial:
             added = survive(point / STORE, known, chance, boot=boot, here=disk.now)
         tape = Tape(base, disk.tape)
         self._tally.count("recoveries recorded")
-        for number, cut in enumerate(sorted(chance.randint(0, len(tape)) for _ in range(cuts))):
+        for number, cut in enumerate(_cuts(tape, added, chance, cuts)):
             more = known + [each for each in added if each.position <= cut]
             self._tally.count("cuts in a recovery")
             self._cut(f"{name}, recovery", tape, cut, more, chance, boot=boot + 2 * number + 2, again=0)
