@@ -43,7 +43,9 @@ _PREAMBLE = struct.Struct("<IB3x")
 _RECORD = struct.Struct("<IBBHI16s")
 _PLACE = struct.Struct("<Q")
 RECORD_SIZE = _RECORD.size
-_SALT_AT = RECORD_SIZE - 16  # what is committed to, salt and data, are the record's last bytes
+_RECORD_HEAD = struct.Struct("<IBBHI")
+_SALT_SIZE = 16
+_SALT_AT = RECORD_SIZE - _SALT_SIZE  # what is committed to, salt and data, are the record's last bytes
 PREAMBLE_SIZE = _PREAMBLE.size
 
 _ERASED = _RECORD.pack(0, ERASED, PLAIN, 0, 0, bytes(16))
@@ -54,7 +56,7 @@ OP_NUMBERS = {op: number for number, op in enumerate(_OPS)}
 _extend = google_crc32c.extend
 
 
-class Header(msgspec.Struct, frozen=True, array_like=True):
+class Header(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A frame's header. `synced_upto` is the LSN known durable when it was written; times are ns since 1970."""
 
     magic: bytes
@@ -89,7 +91,7 @@ _Hash32: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
 _Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_NUMBER - 1)]
 
 
-class Envelope(msgspec.Struct, frozen=True, array_like=True):
+class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An envelope on disk; LSN and times are the frame's, `txn_back` counts events back to the transaction's first."""
 
     raw_id: _Hash16
@@ -218,20 +220,23 @@ def place(header: Header, body: bytes, *, prev_hash: bytes, crc_seed: int, offse
 
 def chain(header: bytes, envelopes: bytes) -> bytes:
     """The chain hash after a frame: everything in its header but the checksums, and its envelopes."""
-    hasher = blake2b(header[12:HEADER_SIZE], digest_size=32)
-    hasher.update(envelopes)
-    return hasher.digest()
+    return blake2b(header[12:HEADER_SIZE] + envelopes, digest_size=32).digest()
 
 
 def read_header(data: bytes, *, crc_seed: int, offset: int, at: int = 0) -> Header | None:
     """The header at `data[at:]` if it is whole and belongs at `offset` of its segment, else None."""
-    if len(data) - at < HEADER_SIZE or data[at : at + 4] != MAGIC:
+    return _header(data, at, _extend(crc_seed, _PLACE.pack(offset)))
+
+
+def _header(data: bytes, at: int, base: int) -> Header | None:
+    raw = data[at : at + HEADER_SIZE]
+    if len(raw) < HEADER_SIZE:
         return None
-    header = Header(*_HEADER.unpack_from(data, at))
-    base = _extend(crc_seed, _PLACE.pack(offset))
-    if _extend(base, data[at + 8 : at + HEADER_SIZE]) != header.header_crc:
+    header = Header(*_HEADER.unpack(raw))
+    if header.magic != MAGIC or _extend(base, raw[8:]) != header.header_crc:
         return None
-    if not PREAMBLE_SIZE < header.body_length <= MAX_BODY + ALIGNMENT or header.body_length % ALIGNMENT:
+    length = header.body_length
+    if not PREAMBLE_SIZE < length <= MAX_BODY + ALIGNMENT or length % ALIGNMENT:
         return None
     if not 0 < header.first_lsn < MAX_NUMBER - header.count or header.recorded_at >= MAX_NUMBER:
         return None
@@ -240,11 +245,27 @@ def read_header(data: bytes, *, crc_seed: int, offset: int, at: int = 0) -> Head
 
 def body_is_whole(header: Header, body: bytes, *, crc_seed: int, offset: int) -> bool:
     """Whether the body's checksum holds, and its envelopes end within it: its chain hash can be told."""
+    return _is_whole(header, body, _extend(crc_seed, _PLACE.pack(offset)))
+
+
+def _is_whole(header: Header, body: bytes, base: int) -> bool:
+    length = header.body_length
     return (
-        len(body) == header.body_length
-        and _extend(_extend(crc_seed, _PLACE.pack(offset)), body) == header.body_crc
-        and int.from_bytes(body[:4], "little") <= len(body) - PREAMBLE_SIZE
+        len(body) == length
+        and _extend(base, body) == header.body_crc
+        and _PREAMBLE.unpack_from(body)[0] <= length - PREAMBLE_SIZE
     )
+
+
+def read_whole(data: bytes, *, crc_seed: int, offset: int, at: int = 0) -> tuple[Header, bytes] | None:
+    """Header and body at `data[at:]`, None if either is not whole or does not belong at `offset` of its segment."""
+    base = _extend(crc_seed, _PLACE.pack(offset))
+    header = _header(data, at, base)
+    if header is None:
+        return None
+    at += HEADER_SIZE
+    body = data[at : at + header.body_length]
+    return (header, body) if _is_whole(header, body, base) else None
 
 
 def envelope_section(body: bytes) -> bytes:
@@ -276,26 +297,50 @@ def read_envelopes(header: Header, body: bytes) -> list[Envelope]:
 
 def read_records(header: Header, body: bytes) -> list[tuple[bytes, bytes] | None]:
     """Salt and bytes of each event's content, None where erased; ValueError when lengths do not add up."""
-    length, _ = _PREAMBLE.unpack_from(body)
-    at = PREAMBLE_SIZE + length
-    records: list[tuple[bytes, bytes] | None] = []
-    while len(records) < header.count:
-        if at + RECORD_SIZE > len(body):
+    return [
+        None if span is None else (body[span[0] : span[0] + _SALT_SIZE], body[span[0] + _SALT_SIZE : span[1]])
+        for span in _spans(header, body)
+    ]
+
+
+def _spans(header: Header, body: bytes) -> list[tuple[int, int] | None]:
+    """From where to where each event's salt and content lie in the body, None where erased; ValueError."""
+    at, size = PREAMBLE_SIZE + int.from_bytes(body[:4], "little"), len(body)
+    spans: list[tuple[int, int] | None] = []
+    while len(spans) < header.count:
+        start = at + RECORD_SIZE
+        if start > size:
             raise ValueError("content records run past the body")
-        size, kind, codec, _flags, key_id, salt = _RECORD.unpack_from(body, at)
-        at += RECORD_SIZE
-        if at + size > len(body):
+        length, kind, codec, _flags, key_id = _RECORD_HEAD.unpack_from(body, at)
+        at = start + length
+        if at > size:
             raise ValueError("a content record runs past the body")
         if kind == CONTENT:
             if codec != PLAIN or key_id:
                 raise FormatTooNew(f"a content is in codec {codec}, key {key_id}", hint="upgrade walnut")
-            records.append((salt, body[at : at + size]))
+            spans.append((start - _SALT_SIZE, at))
         elif kind == ERASED:
-            records.append(None)
+            spans.append(None)
         elif kind != BLOB:
             raise FormatTooNew(f"a record is of type {kind}", hint="upgrade walnut")
-        at += size
-    return records
+    return spans
+
+
+def unsound(header: Header, body: bytes) -> tuple[str, int] | None:
+    """What is wrong with the events of a frame whose checksums hold, and from which LSN on. FormatTooNew."""
+    lsn = header.first_lsn
+    try:
+        _check_type(header)
+        for envelope, span in zip(read_envelopes(header, body), _spans(header, body), strict=True):
+            if span is not None:
+                content = body[span[0] : span[1]]
+                if blake2b(content, digest_size=32).digest() != envelope.commitment:
+                    return "a content does not match its commitment", lsn
+                read_content(content[_SALT_SIZE:])
+            lsn += 1
+    except ValueError as error:
+        return str(error), lsn
+    return None
 
 
 def read_content(data: bytes) -> Content:
@@ -312,10 +357,14 @@ def read_events(header: Header, body: bytes) -> list[Event]:
     return [event(header, number, envelopes, records) for number in range(header.count)]
 
 
-def read_sections(header: Header, body: bytes) -> tuple[list[Envelope], list[tuple[bytes, bytes] | None]]:
-    """Envelopes and content records of a checked frame; the errors of `read_events`."""
+def _check_type(header: Header) -> None:
     if header.type != EVENTS:
         raise FormatTooNew(f"a frame is of type {header.type}", hint="upgrade walnut")
+
+
+def read_sections(header: Header, body: bytes) -> tuple[list[Envelope], list[tuple[bytes, bytes] | None]]:
+    """Envelopes and content records of a checked frame; the errors of `read_events`."""
+    _check_type(header)
     return read_envelopes(header, body), read_records(header, body)
 
 

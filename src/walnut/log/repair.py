@@ -18,7 +18,7 @@ from walnut.log import frame, keys, segment
 from walnut.log.keys import Identity
 from walnut.log.segments import Frame, Segment
 from walnut.log.shared import FileLock, State
-from walnut.log.verify import next_good, read_mark, unsound, verify_folder
+from walnut.log.verify import next_good, read_mark, verify_folder
 from walnut.model.results import RepairReport
 from walnut.system import System
 
@@ -189,7 +189,7 @@ def _good_frames(system: System, sources: list[_Source], highest: int) -> Iterat
         while found is not None:
             lsn, end = found.header.first_lsn, found.header.last_lsn
             fits = last < lsn <= end <= highest and (limit is None or lsn < limit)
-            if fits and unsound(found) is None:
+            if fits and frame.unsound(found.header, found.body) is None:
                 last = found.header.last_lsn
                 yield found
             found = next_good(system, source.place, found.end, source.stop)

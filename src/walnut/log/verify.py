@@ -100,35 +100,17 @@ def _damage(place: Segment, at: int, message: str, seen: Checked, following: Fra
 def _check_frame(place: Segment, each: Frame, seen: Checked) -> None:
     """Chain, envelopes, contents, commitments of one frame whose checksums hold."""
     header = each.header
-
-    def wrong(message: str, lsn: int) -> LogCorruption:
-        return LogCorruption(message, file=place.file, offset=each.offset, first_lsn=lsn, last_lsn=header.last_lsn)
-
+    problem = frame.unsound(header, each.body)
     if header.prev_hash != seen.chain:
-        raise wrong("the chain is broken", header.first_lsn)
-    problem = unsound(each)
+        problem = ("the chain is broken", header.first_lsn)
     if problem is not None:
-        raise wrong(*problem)
+        message, lsn = problem
+        raise LogCorruption(message, file=place.file, offset=each.offset, first_lsn=lsn, last_lsn=header.last_lsn)
     seen.chain = each.chain()
     seen.lsn = header.last_lsn
     seen.frames += 1
     seen.events += header.count
     seen.bytes_read += header.length
-
-
-def unsound(each: Frame) -> tuple[str, int] | None:
-    """What is wrong with the events of a frame whose checksums hold, and from which LSN on. FormatTooNew."""
-    lsn = each.header.first_lsn
-    try:
-        for envelope, record in zip(*frame.read_sections(each.header, each.body), strict=True):
-            if record is not None and frame.commit(record[1], record[0]) != envelope.commitment:
-                return "a content does not match its commitment", lsn
-            if record is not None:
-                frame.read_content(record[1])
-            lsn += 1
-    except ValueError as error:
-        return str(error), lsn
-    return None
 
 
 def next_good(system: System, place: Segment, start: int, stop: int) -> Frame | None:
