@@ -61,3 +61,11 @@ def test_L1_L7_a_disk_that_fails_for_real_and_loses_power_keeps_what_was_acknowl
     tally = long_form("failing-disk", rounds(100), tmp_path)
     assert tally.tried >= rounds(100)
     assert not tally.lost + tally.silent
+
+
+@pytest.mark.timeout(3600)
+def test_L5_L13_V4_rot_in_any_file_is_harmless_or_told(tmp_path: Path, rounds: Callable[[int], int]) -> None:
+    tally = long_form("rot", rounds(200), tmp_path)
+    assert tally.counts["intact"]
+    assert tally.counts["told: the log"]
+    assert not tally.lost + tally.silent
