@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tests.simulation import campaign
-from tests.simulation.explore import Depth
+from tests.simulation.explore import VIEWS_EVERY, Depth
 from tests.simulation.plans import Plan, draw
 from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.tally import Tally
@@ -22,7 +22,7 @@ _PIECE = 200
 _PIECES = 4
 _ROTTEN = 20
 _SAY_EVERY = 30.0
-#: Each scenario in turn, once without and later with second crashes, then every few of them.
+#: In turn: without second crashes, and with some of them.
 _DEPTHS = (Depth(stride=1, outcomes=4), Depth(stride=3, outcomes=2, again=5), Depth(stride=2, outcomes=2, again=11))
 
 
@@ -43,16 +43,15 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 def pieces(seed: int) -> Iterator[Piece]:
-    """For ever: a scenario's crash points, then schedules, then the next."""
+    """For ever: a scenario's crash points, then schedules, then the next; each time round, deeper or elsewhere."""
     turn = 0
     while True:
-        for depth in _DEPTHS:
-            for each in SCENARIOS:
-                yield Piece(seed + turn, each.name, depth)
-                for _ in range(_PIECES):
-                    yield Piece(seed + turn * _PIECE)
-                    turn += 1
-            yield Piece(seed + turn * _ROTTEN, "rot")
+        for number, each in enumerate(SCENARIOS):
+            yield Piece(seed + turn, each.name, _DEPTHS[(number + turn) % len(_DEPTHS)])
+            for piece in range(_PIECES):
+                yield Piece(seed + ((turn * len(SCENARIOS) + number) * _PIECES + piece) * _PIECE)
+        yield Piece(seed + turn * _ROTTEN, "rot")
+        turn += 1
 
 
 def go(minutes: float, seed: int, workers: int) -> tuple[Tally, list[str]]:
@@ -111,7 +110,7 @@ def _repeated(given: argparse.Namespace) -> tuple[Tally, list[str]] | None:
     elif given.plan:
         report = campaign.repeat(msgspec.json.decode(given.plan.read_bytes(), type=Plan))
     elif given.seed is not None and not given.long:
-        report = campaign.repeat(draw(seed, views=seed % campaign.VIEWS_EVERY == 0))
+        report = campaign.repeat(draw(seed, views=seed % VIEWS_EVERY == 0))
     else:
         return None
     return report.tally, report.failures

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tests.simulation.explore import Depth, Exploration
+from tests.simulation.explore import VIEWS_EVERY, Depth, Exploration
 from tests.simulation.plans import Plan, draw
 from tests.simulation.rot import Rotten
 from tests.simulation.scenarios import SCENARIOS
@@ -14,8 +14,6 @@ from tests.simulation.shrink import shrink
 from tests.simulation.tally import Tally
 from tests.simulation.trial import Outcome, run, tiny_segments
 
-#: One schedule in so many compares the views with a replay.
-VIEWS_EVERY = 100
 _TRACE = 40
 
 

@@ -17,6 +17,9 @@ from tests.simulation.tally import Tally
 from tests.simulation.trial import cut, judge, live
 from walnut.testing.sim import Faults, SimMachine
 
+#: One history in so many compares the views with a replay.
+VIEWS_EVERY = 100
+
 
 class Depth(msgspec.Struct, frozen=True):
     """How thorough: every `stride`-th call, so many outcomes of a power cut, every `again`-th call of a recovery.
@@ -48,9 +51,9 @@ class Exploration:
 
     def __init__(self, scenario: Scenario, *, seed: int, depth: Depth, tally: Tally) -> None:
         self._scenario, self._seed, self._depth, self._tally = scenario, seed, depth, tally
-        faults = Faults(names="unordered" if seed % 2 else "journalled")
+        faults = Faults(names="unordered" if seed % 2 else "journalled", evicting=seed % 3 == 0)
         self._machine = SimMachine(seed, faults=faults, switch=0.3)
-        self._book = Book()
+        self._book = Book(evicting=faults.evicting)
         for before in scenario.before:
             self._live(self._machine, self._book, Life(scripts=(before,)))
         if scenario.power_before:
@@ -139,7 +142,7 @@ class Exploration:
     def _judged(self, machine: SimMachine, book: Book, what: str) -> Iterator[Failure]:
         trace = tuple(machine.trace)
         self._tally.schedules += 1
-        found = judge(machine, book, self._tally)
+        found = judge(machine, book, self._tally, views=self._tally.schedules % VIEWS_EVERY == 0)
         if found:
             self._tally.anomalies += 1
             yield Failure(self._scenario.name, self._seed, what, tuple(found), trace)
