@@ -6,7 +6,7 @@ from walnut.errors import DurabilityUnknown, LogBusy
 from walnut.log.file_log import FileLog
 from walnut.ports import Batch
 from walnut.system import System
-from walnut.testing.log_drafts import append, append_one, note
+from walnut.testing.log_drafts import append, append_one, note, write
 from walnut.testing.sim import Faults, SimMachine, SimProcess
 
 STORE = "/store"
@@ -98,3 +98,54 @@ def test_L6_pages_that_a_failed_sync_gave_up_are_not_written_again_as_frames() -
         assert set(acknowledged) <= set(machine.call(found)), f"seed {seed}"
         outcomes.update("acknowledged" for _ in acknowledged)
     assert outcomes == {"refused", "acknowledged"}
+
+
+def test_L7_frames_that_a_failed_sync_gave_up_are_an_unknown_outcome_and_no_damage() -> None:
+    """Another process that must read behind the durable end, to admit its own write, finds half of a frame there."""
+    outcomes = set()
+    for seed in range(40):
+        machine = SimMachine(seed, faults=Faults(evicting=True), switch=0)
+        machine.call(make)
+
+        def failing(system: System, machine: SimMachine = machine) -> None:
+            log = FileLog.open(system, STORE)
+            append(log, write(1))
+            system.sleep(0.4)
+            log.append(Batch(transactions=((write(1, "x" * 3000),),), durability="process"))
+            machine.fail_at(1, "EIO")
+            machine.die_at(2)
+            log.sync()
+
+        first = machine.start(failing, name="failing")
+
+        def following(system: System, first: SimProcess[None] = first) -> None:
+            system.sleep(0.2)
+            log = FileLog.open(system, STORE)
+            while first.alive:
+                system.sleep(0.1)
+            try:
+                append(log, write(1))
+                outcomes.add("acknowledged")
+            except DurabilityUnknown:
+                outcomes.add("refused")
+                log = FileLog.open(system, STORE)
+                append(log, write(1))
+            assert log.verify().ok
+
+        machine.call(following)
+    assert outcomes == {"refused", "acknowledged"}
+
+
+def test_L7_a_mark_that_is_gone_is_an_unknown_outcome_and_mended_by_opening_again() -> None:
+    def work(system: System) -> list[int]:
+        log = FileLog.open(system, STORE)
+        append(log, note())
+        fd = system.open_file(f"{STORE}/log/mark")
+        system.write_at(fd, bytes(4096), 0)
+        with pytest.raises(DurabilityUnknown, match="mark"):
+            append(log, note())
+        with FileLog.open(system, STORE) as again:
+            append(again, note())
+            return [event.lsn for event in again.read()]
+
+    assert SimMachine(1, switch=0).call(work) == [1, 2, 3]

@@ -33,10 +33,11 @@ class Durable:
         self._waiting = 0
 
     def state(self) -> State:
-        """The durable end as any process has published it."""
+        """The durable end as any process has published it; DurabilityUnknown, for everybody, when that is lost."""
         mark = self._shared.mark.load()
-        if mark is None:
-            raise LogCorruption("the mark is damaged", file="log/mark", offset=0, hint="close all processes, reopen")
+        if mark is None:  # a failed flush may have given its page up; a recovery mends it
+            self._shared.poison(self._epoch)
+            raise failures.poisoned("the mark is damaged")
         if mark.segment > self._segments.last:
             self._segments.discover()
         return mark
@@ -84,6 +85,15 @@ class Durable:
             self.sync(lsn)
         except LogBusy as error:
             raise failures.unconfirmed(error) from None
+
+    def refuse_lost(self, error: Exception) -> None:
+        """DurabilityUnknown, for everybody, when this is damage behind the durable end.
+
+        Whole frames were written there: a failed sync has given them up, and nobody may go on from them.
+        """
+        if isinstance(error, LogCorruption) and (error.first_lsn or 0) > self.state().lsn:
+            self._shared.poison(self._epoch)
+            raise failures.poisoned("what was written is not whole any more") from None
 
     def _publish(self, written: State) -> State:
         try:

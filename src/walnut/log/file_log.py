@@ -193,6 +193,7 @@ class FileLog:
                 try:
                     admission = admit(pending.batch, overlay=overlay, checked=pending.checked)
                 except Exception as error:  # noqa: BLE001 - it is that caller's, the others go on
+                    self._durable.refuse_lost(error)
                     pending.refusal = error
                     continue
                 pending.answer, pending.wait_for = admission.results, admission.wait_for
