@@ -14,6 +14,7 @@ import pytest
 from tests.crash.faults import Failing, SettableClock
 from tests.crash.stores import Ack, acks, fill, judge, reopened, single, small_segments, wait_until
 from walnut.errors import DurabilityUnknown, LogCorruption, StorageFailed, StorageFull, StoreClosed, WalnutError
+from walnut.log import segment
 from walnut.log.file_log import FileLog
 from walnut.log.verify import verify_folder
 from walnut.system import System, Thread
@@ -559,3 +560,20 @@ def test_L7_no_segment_is_begun_after_a_failed_sync_that_only_another_thread_was
         syncing.join()
         assert not list((tmp_path / "log").glob("seg-*2.g0")), "a segment was begun"
         close(log)
+
+
+def test_L1_who_has_written_and_can_not_open_what_to_sync_is_not_told_that_nothing_was_written(tmp_path: Path) -> None:
+    """Another process has begun a segment since, and what is in the one before is on disk with it."""
+    folder, system = str(tmp_path), Failing()
+    with small_segments(8 * 1024), FileLog.open(System(), folder) as other:
+        log = FileLog.open(system, folder)
+        log.append(single("written.0.1", durability="process"))
+        known = acks(batch := single("rolls.0.1", 9000), other.append(batch))
+        other.append(single("unsynced.0.1", durability="process"))
+        system.refuse = {f"open {segment.name(2)}": errno.EIO}
+        with pytest.raises(DurabilityUnknown):
+            log.sync()
+        system.refuse = {}
+        log.sync()
+        log.close()
+        judge(other, known)
