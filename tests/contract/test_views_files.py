@@ -518,6 +518,27 @@ def test_V4_a_checkpoint_and_the_tail_give_the_same_answers(store: Store) -> Non
     assert again.verify()[0].ok
 
 
+def test_V4_a_view_made_from_a_checkpoint_is_not_believed_when_the_machine_goes_down(store: Store) -> None:
+    """The disk may keep what of the new file was written first, and only some of it: the copied pages."""
+    fill(store.log)
+    views = store.views()
+    views.catch_up()
+    views.close()
+    closed = store.views()
+    before = answers(closed)
+    closed.checkpoint()
+    closed.close()
+    (copy,) = (store.folder / "checkpoints").glob("*.db")
+    store.file.write_bytes(copy.read_bytes())
+    store.seen.seen.clear()
+    rebooted = store.views(system=AnotherBoot())
+    with closing(sqlite3.connect(store.file)) as db:
+        assert read_stamp(db).clean != CLOSED
+    shutil.rmtree(store.folder / "checkpoints")
+    assert answers(rebooted) == before
+    assert store.seen.seen[:1] == [1], "what was never synced was believed"
+
+
 def test_three_checkpoints_are_kept(store: Store) -> None:
     views = store.views()
     lsns = []

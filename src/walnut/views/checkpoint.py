@@ -21,7 +21,7 @@ from walnut.system import System
 from walnut.views.applier import Applier
 from walnut.views.damage import UNREADABLE, Damaged
 from walnut.views.fold import digests
-from walnut.views.store import Stamp, file_lock, read_stamp
+from walnut.views.store import WRITTEN, Stamp, file_lock, read_stamp
 
 #: How many are kept.
 KEPT = 3
@@ -104,6 +104,7 @@ class Checkpoints:
             copy.execute("PRAGMA synchronous = OFF")
             live.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
+            copy.execute("UPDATE walnut_view SET clean = ?", (WRITTEN,))  # a crash may leave some of it as a view
             if copy.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
                 raise Damaged("the copy is not sound")
             if in_memory:
