@@ -33,11 +33,13 @@ class Durable:
         self._waiting = 0
 
     def state(self) -> State:
-        """The durable end as any process has published it; DurabilityUnknown, for everybody, when that is lost."""
+        """The durable end as any process of this epoch has published it; DurabilityUnknown when that is lost."""
         mark = self._shared.mark.load()
         if mark is None:  # a failed flush may have given its page up; a recovery mends it
             self._shared.poison(self._epoch)
             raise failures.poisoned("the mark is damaged")
+        if mark.epoch != self._epoch:  # what was written in ours may be lost, and another event have its LSN
+            raise failures.poisoned("a sync failed, and the log was recovered since")
         if mark.segment > self._segments.last:
             self._segments.discover()
         return mark
