@@ -68,6 +68,10 @@ fuzz: $(VENV)/dev.stamp  ## Fuzz every decoder for some MINUTES (default 10)
 simulate: $(VENV)/dev.stamp  ## Crash a simulated machine for MINUTES=30, from SEED=1 on
 	@$(RUN) tests.simulation --long --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
 
+.PHONY: mutants
+mutants: $(VENV)/dev.stamp  ## Seed every bug of the catalogue: each must be caught
+	@$(RUN) tests.mutants $(ARGS)
+
 .PHONY: evidence
 evidence: $(VENV)/dev.stamp  ## Run everything docs/why/durability.md tells of, an hour or two, and write its tables
 	@mkdir -p $(EVIDENCE)
