@@ -123,7 +123,7 @@ def lying(store: Store, leave_out: int) -> None:
         if header.first_lsn != leave_out:
             body = data[at + frame.HEADER_SIZE : at + header.length]
             envelopes = frame.read_envelopes(header, body)
-            made.add(first_lsn=header.first_lsn, offset=at, end=0, chain=bytes(32), envelopes=envelopes)
+            made.add(first_lsn=header.first_lsn, offset=at, envelopes=envelopes)
         at += header.length
     made.covered = Covered(*msgspec.structs.astuple(sidecar.covered))
     index.save(System(), str(store.sidecar(1)), made)
