@@ -9,6 +9,7 @@ import google_crc32c
 import msgspec
 import pytest
 
+from tests.crash.faults import Failing
 from tests.crash.stores import Ack, draft, fill, small_segments
 from walnut.errors import LogCorruption
 from walnut.log import frame, keys, segment
@@ -205,6 +206,16 @@ def test_an_earlier_repair_is_not_overwritten_and_what_a_killed_one_began_is_not
     assert {name.partition("/")[0] for name in second.set_aside} == {"damaged-2"}
     assert len(store.lost()) == 2
     assert {path: path.read_bytes() for path in store.folder.glob("damaged-1/*")} == kept
+
+
+def test_L4_a_repair_is_ready_once_the_names_of_what_it_made_are_on_disk(store: Store) -> None:
+    """Else a power cut may leave the list without its files, and what is put aside next has nothing in its place."""
+    damage(store.segments[1], segment.HEADER_SIZE + 200)
+    system = Failing()
+    repair_folder(system, str(store.folder), accept_loss=True)
+    ready = system.touched.index("rename READY")
+    made = max(at for at, touch in enumerate(system.touched[:ready]) if touch.startswith("rename seg-"))
+    assert "sync_directory" in system.touched[made:ready]
 
 
 def test_L5_a_damaged_list_of_repaired_files_is_refused_and_touches_nothing(store: Store) -> None:

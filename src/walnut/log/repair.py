@@ -320,6 +320,7 @@ def _rebuild(system: System, folder: str, identity: Identity, told: RepairReport
     while system.exists(f"{folder}/damaged-{number}"):
         number += 1
     ready = _Ready(fresh=tuple(system.list_folder(new)), aside=f"damaged-{number}", told=told)
+    system.sync_directory(new)  # names may reach the disk in any order: READY must not come before what it lists
     keys.write_whole(system, f"{new}/{_READY}", msgspec.json.encode(ready))
     system.sync_directory(new)
     system.sync_directory(folder)
