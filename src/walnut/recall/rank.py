@@ -10,9 +10,12 @@ import msgspec
 
 from walnut.model.results import Part
 from walnut.recall.plan import Settings
-from walnut.views.folds.text import Doc, Totals
+from walnut.views.folds.terms import STOP_TERMS, number
+from walnut.views.folds.text import DAY_TERMS, Doc, Totals
 
 _TERM_BYTES = 4
+#: What conversations call the one an assistant talks to.
+_USER = frozenset(map(number, ("user", "human")))
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +36,25 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     ctx: float
 
 
+class Signals(msgspec.Struct, frozen=True, kw_only=True):
+    """What ranking knows beside the candidates.
+
+    `near`: LSN -> cosine, empty where vectors don't count. `first_person`: the query asks about the asker.
+    `newest`: the latest `occurred` of the scopes (ns); None where recency and confidence don't count.
+    """
+
+    text: Statistics
+    near: Mapping[int, float]
+    first_person: bool
+    newest: int | None
+
+
 def statistics(frequencies: Mapping[int, int], totals: Totals) -> Statistics:
     """From how many versions hold each term. A term in every version still weighs a little."""
     n = totals.docs
     return Statistics(
         idf={term: log(1 + (n - df + 0.5) / (df + 0.5)) for term, df in frequencies.items()},
-        wanted=frozenset(frequencies),
+        wanted=frozenset(term for term, df in frequencies.items() if df),
         body=totals.body / n if totals.body else 1.0,
         ctx=totals.ctx / n if totals.ctx else 1.0,
     )
@@ -61,37 +77,71 @@ def bm25(doc: Doc, known: Statistics, settings: Settings) -> float:
 
 
 def rank(
-    candidates: Sequence[tuple[Doc, bytes]],
-    known: Statistics,
-    *,
-    newest: int,
-    bounded: bool,
-    explain: bool,
-    settings: Settings,
+    candidates: Sequence[tuple[Doc, bytes]], signals: Signals, *, explain: bool, settings: Settings
 ) -> list[Scored]:
-    """Score candidates (each with its memory's key) and sort them, best first, of equals the newer first.
-
-    `bounded` adds recency, against the latest `occurred` of the scopes (`newest`, ns), and confidence.
-    """
-    texts = [bm25(doc, known, settings) for doc, _ in candidates]
-    best = max(texts, default=0.0) or 1.0
-    texts = [value / best for value in texts]
+    """Score candidates (each with its memory's key) and sort them, best first, of equals the newer first."""
+    shares = [_share(doc, settings) for doc, _ in candidates]
+    texts = _texts(candidates, shares, signals.text, settings)
+    nears = _normalised([max(0.0, signals.near.get(doc.lsn, 0.0)) * s for (doc, _), s in zip(candidates, shares)])
     sessions: dict[int, float] = {}
     for (doc, _), value in zip(candidates, texts, strict=True):
         if doc.session is not None:
             sessions[doc.session] = max(sessions.get(doc.session, 0.0), value)
     ranked = []
-    for (doc, memory), value in zip(candidates, texts, strict=True):
-        around = value if doc.session is None else sessions[doc.session]
-        values = [("text", value), ("session", settings.session * around)]
-        values.append(("speaker", settings.speaker * _named(doc, known.wanted)))
-        if bounded:
-            values.append(("recency", settings.recency * recency(doc.occurred, newest, settings)))
+    for (doc, memory), said, near in zip(candidates, texts, nears, strict=True):
+        values = [("text", said)]
+        if signals.near:
+            values.append(("vector", settings.vector * near))
+        values.append(("session", settings.session * (said if doc.session is None else sessions[doc.session])))
+        values.append(("speaker", settings.speaker * _meant(doc, signals)))
+        values.append(("question", -settings.question * doc.asks))
+        if signals.newest is not None:
+            values.append(("recency", settings.recency * recency(doc.occurred, signals.newest, settings)))
             stated = settings.confidence_unstated if doc.confidence is None else doc.confidence
             values.append(("confidence", settings.confidence * stated))
-        ranked.append(_scored(doc.lsn, memory, values, explain=explain))
-    ranked.sort(key=_order)
-    return ranked
+        ranked.append((doc, memory, values))
+    return _without_echoes(ranked, explain=explain, settings=settings)
+
+
+def _texts(
+    candidates: Sequence[tuple[Doc, bytes]], shares: Sequence[float], known: Statistics, settings: Settings
+) -> list[float]:
+    thinkable = sum(value for _, value in sorted(known.idf.items())) * (settings.k1 + 1)
+    found = [bm25(doc, known, settings) * share for (doc, _), share in zip(candidates, shares, strict=True)]
+    return _normalised(found, full=settings.text_full * thinkable)
+
+
+def _normalised(values: Sequence[float], *, full: float = 0.0) -> list[float]:
+    best = max(full, max(values, default=0.0)) or 1.0
+    return [value / best for value in values]
+
+
+def _share(doc: Doc, settings: Settings) -> float:
+    """How much of its text and vector parts a version keeps: all of them once it says enough."""
+    said = set(array("I", doc.body)[doc.speaker + DAY_TERMS :]) - STOP_TERMS
+    return 1 - settings.short * (1 - min(1.0, (len(said) + 1) / settings.short_words))
+
+
+_Weighed = tuple[Doc, bytes, list[tuple[str, float]]]
+
+
+def _without_echoes(ranked: Sequence[_Weighed], *, explain: bool, settings: Settings) -> list[Scored]:
+    """In order; of versions by one speaker in the same words the newest counts, the others come last."""
+    newest: dict[tuple[bytes, bytes], int] = {}
+    for doc, _, _ in ranked:
+        newest[_words(doc)] = max(newest.get(_words(doc), 0), doc.lsn)
+    scored = []
+    for doc, memory, values in ranked:
+        if newest[_words(doc)] != doc.lsn:
+            values.append(("duplicate", -settings.duplicate))
+        scored.append(_scored(doc.lsn, memory, values, explain=explain))
+    scored.sort(key=_order)
+    return scored
+
+
+def _words(doc: Doc) -> tuple[bytes, bytes]:
+    start = doc.speaker * _TERM_BYTES
+    return doc.body[:start], doc.body[start + DAY_TERMS * _TERM_BYTES :]
 
 
 def recency(occurred: int, newest: int, settings: Settings) -> float:
@@ -99,9 +149,10 @@ def recency(occurred: int, newest: int, settings: Settings) -> float:
     return float(2.0 ** -(max(0, newest - occurred) / settings.recency_half_life))
 
 
-def _named(doc: Doc, wanted: frozenset[int]) -> bool:
-    """Whether the query names who said it."""
-    return not wanted.isdisjoint(array("I", doc.body[: doc.speaker * _TERM_BYTES]))
+def _meant(doc: Doc, signals: Signals) -> bool:
+    """Whether the query names who said it, or asks about the asker and the user said it."""
+    speaker = array("I", doc.body[: doc.speaker * _TERM_BYTES])
+    return not signals.text.wanted.isdisjoint(speaker) or (signals.first_person and not _USER.isdisjoint(speaker))
 
 
 def _scored(lsn: int, memory: bytes, values: Iterable[tuple[str, float]], *, explain: bool) -> Scored:
