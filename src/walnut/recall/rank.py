@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import log
 
 import msgspec
 
 from walnut.model.results import Part
 from walnut.recall.plan import Settings
-from walnut.views.folds.terms import STOP_TERMS, number
-from walnut.views.folds.text import DAY_TERMS, Doc, Totals
+from walnut.views.folds.terms import number
+from walnut.views.folds.text import Doc, Totals
 
 _TERM_BYTES = 4
 #: What conversations call the one an assistant talks to.
@@ -78,29 +78,58 @@ def bm25(doc: Doc, known: Statistics, settings: Settings) -> float:
 
 def rank(
     candidates: Sequence[tuple[Doc, bytes]], signals: Signals, *, explain: bool, settings: Settings
-) -> list[Scored]:
-    """Score candidates (each with its memory's key) and sort them, best first, of equals the newer first."""
+) -> Iterator[Scored]:
+    """Candidates (each with its memory's key), best first, of equals the newer first.
+
+    Of versions by one speaker in the same words the newest counts, the others come last.
+    """
     shares = [_share(doc, settings) for doc, _ in candidates]
     texts = _texts(candidates, shares, signals.text, settings)
-    nears = _normalised([max(0.0, signals.near.get(doc.lsn, 0.0)) * s for (doc, _), s in zip(candidates, shares)])
+    near = signals.near
+    nears = _normalised(
+        [max(0.0, near.get(doc.lsn, 0.0)) * share for (doc, _), share in zip(candidates, shares, strict=True)]
+    )
     sessions: dict[int, float] = {}
+    newest: dict[int, int] = {}
     for (doc, _), value in zip(candidates, texts, strict=True):
         if doc.session is not None:
             sessions[doc.session] = max(sessions.get(doc.session, 0.0), value)
+        newest[doc.echo] = max(newest.get(doc.echo, 0), doc.lsn)
     ranked = []
-    for (doc, memory), said, near in zip(candidates, texts, nears, strict=True):
-        values = [("text", said)]
-        if signals.near:
-            values.append(("vector", settings.vector * near))
-        values.append(("session", settings.session * (said if doc.session is None else sessions[doc.session])))
-        values.append(("speaker", settings.speaker * _meant(doc, signals)))
-        values.append(("question", -settings.question * doc.asks))
-        if signals.newest is not None:
-            values.append(("recency", settings.recency * recency(doc.occurred, signals.newest, settings)))
-            stated = settings.confidence_unstated if doc.confidence is None else doc.confidence
-            values.append(("confidence", settings.confidence * stated))
-        ranked.append((doc, memory, values))
-    return _without_echoes(ranked, explain=explain, settings=settings)
+    for (doc, memory), said, nearness in zip(candidates, texts, nears, strict=True):
+        values = (
+            said,
+            settings.vector * nearness,
+            settings.session * (said if doc.session is None else sessions[doc.session]),
+            settings.speaker * _meant(doc, signals),
+            -settings.question * doc.asks,
+            -settings.duplicate * (newest[doc.echo] != doc.lsn),
+            *_bounded(doc, signals, settings),
+        )
+        ranked.append((-sum(values), -doc.lsn, memory, values))
+    ranked.sort()
+    return (_scored(*each, explain=explain) for each in ranked)
+
+
+_PARTS = ("text", "vector", "session", "speaker", "question", "duplicate", "recency", "confidence")
+
+
+def _bounded(doc: Doc, signals: Signals, settings: Settings) -> tuple[float, ...]:
+    """Recency and confidence, where they count."""
+    if signals.newest is None:
+        return ()
+    stated = settings.confidence_unstated if doc.confidence is None else doc.confidence
+    return settings.recency * recency(doc.occurred, signals.newest, settings), settings.confidence * stated
+
+
+def _scored(score: float, lsn: int, memory: bytes, values: tuple[float, ...], *, explain: bool) -> Scored:
+    parts = zip(_PARTS, values, strict=False) if explain else ()
+    return Scored(
+        lsn=-lsn,
+        memory=memory,
+        score=-score,
+        parts=tuple(Part(name=name, value=value) for name, value in parts if value),
+    )
 
 
 def _texts(
@@ -118,30 +147,7 @@ def _normalised(values: Sequence[float], *, full: float = 0.0) -> list[float]:
 
 def _share(doc: Doc, settings: Settings) -> float:
     """How much of its text and vector parts a version keeps: all of them once it says enough."""
-    said = set(array("I", doc.body)[doc.speaker + DAY_TERMS :]) - STOP_TERMS
-    return 1 - settings.short * (1 - min(1.0, (len(said) + 1) / settings.short_words))
-
-
-_Weighed = tuple[Doc, bytes, list[tuple[str, float]]]
-
-
-def _without_echoes(ranked: Sequence[_Weighed], *, explain: bool, settings: Settings) -> list[Scored]:
-    """In order; of versions by one speaker in the same words the newest counts, the others come last."""
-    newest: dict[tuple[bytes, bytes], int] = {}
-    for doc, _, _ in ranked:
-        newest[_words(doc)] = max(newest.get(_words(doc), 0), doc.lsn)
-    scored = []
-    for doc, memory, values in ranked:
-        if newest[_words(doc)] != doc.lsn:
-            values.append(("duplicate", -settings.duplicate))
-        scored.append(_scored(doc.lsn, memory, values, explain=explain))
-    scored.sort(key=_order)
-    return scored
-
-
-def _words(doc: Doc) -> tuple[bytes, bytes]:
-    start = doc.speaker * _TERM_BYTES
-    return doc.body[:start], doc.body[start + DAY_TERMS * _TERM_BYTES :]
+    return 1 - settings.short * (1 - min(1.0, (doc.says + 1) / settings.short_words))
 
 
 def recency(occurred: int, newest: int, settings: Settings) -> float:
@@ -151,19 +157,7 @@ def recency(occurred: int, newest: int, settings: Settings) -> float:
 
 def _meant(doc: Doc, signals: Signals) -> bool:
     """Whether the query names who said it, or asks about the asker and the user said it."""
+    if not doc.speaker:
+        return False
     speaker = array("I", doc.body[: doc.speaker * _TERM_BYTES])
     return not signals.text.wanted.isdisjoint(speaker) or (signals.first_person and not _USER.isdisjoint(speaker))
-
-
-def _scored(lsn: int, memory: bytes, values: Iterable[tuple[str, float]], *, explain: bool) -> Scored:
-    values = list(values)
-    return Scored(
-        lsn=lsn,
-        memory=memory,
-        score=sum(value for _, value in values),
-        parts=tuple(Part(name=name, value=value) for name, value in values) if explain else (),
-    )
-
-
-def _order(scored: Scored) -> tuple[float, int]:
-    return -scored.score, -scored.lsn

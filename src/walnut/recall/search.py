@@ -38,10 +38,10 @@ def search(
     but in mode "recent". Errors: InvalidArgument, raised at once.
     """
     prepared = plan(snapshot, request, readable, moment, below=below, settings=settings)
-    return _recent(snapshot, prepared) if request.mode == "recent" else iter(_found(snapshot, prepared, vectors))
+    return _recent(snapshot, prepared) if request.mode == "recent" else _found(snapshot, prepared, vectors)
 
 
-def _found(snapshot: Snapshot, prepared: Plan, vectors: Vectors) -> list[Scored]:
+def _found(snapshot: Snapshot, prepared: Plan, vectors: Vectors) -> Iterator[Scored]:
     db, scopes, upto = snapshot.db, prepared.scopes, prepared.upto
     counts = {term: text.frequency(db, scopes, term, upto=upto) for term in prepared.terms}
     totals = text.totals(db, scopes, upto=upto)
@@ -56,7 +56,7 @@ def _found(snapshot: Snapshot, prepared: Plan, vectors: Vectors) -> list[Scored]
         list(found.values()),
         Signals(
             text=known,
-            near={lsn: near.of(lsn) for lsn in found} if near is not None else {},
+            near=near.of(list(found)) if near is not None else {},
             first_person=prepared.first_person,
             newest=totals.newest if hybrid else None,
         ),

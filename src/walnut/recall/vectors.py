@@ -63,13 +63,15 @@ class Near:
     def __init__(self, parts: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]]) -> None:
         self._parts = parts  # a scope each, by rising LSN
 
-    def of(self, lsn: int) -> float:
-        """The cosine of one version; 0 when it has none."""
+    def of(self, wanted: Sequence[int]) -> dict[int, float]:
+        """LSN -> cosine, of those of these versions that have one."""
+        asked = np.array(wanted, np.int64)
+        found: dict[int, float] = {}
         for lsns, cosines in self._parts:
-            at = int(np.searchsorted(lsns, lsn))
-            if at < len(lsns) and lsns[at] == lsn:
-                return float(cosines[at])
-        return 0.0
+            places = np.minimum(np.searchsorted(lsns, asked), len(lsns) - 1)
+            held = np.flatnonzero(lsns[places] == asked)
+            found.update(zip(asked[held].tolist(), cosines[places[held]].tolist(), strict=True))
+        return found
 
     def best(self, count: int) -> list[int]:
         """LSNs of the nearest, nearest first, of equals the newer; those that are not near at all left out."""

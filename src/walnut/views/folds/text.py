@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
+from zlib import crc32
 
 import msgspec
 
@@ -33,6 +34,8 @@ _SCHEMA = (
         occurred INTEGER NOT NULL,      -- ns
         confidence REAL,
         asks INTEGER NOT NULL,          -- whether it is nothing but questions
+        says INTEGER NOT NULL,          -- how many distinct words it has, less the stop words
+        echo INTEGER NOT NULL,          -- hash of who said it and the words: equal for repetitions
         speaker INTEGER NOT NULL,       -- how many terms of the body name the speaker; they come first
         body BLOB NOT NULL,             -- 32-bit terms: speaker, day (three), text, tags
         ctx BLOB NOT NULL,              -- 32-bit terms of the turns before
@@ -78,7 +81,8 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
 
 
 class Doc(msgspec.Struct, frozen=True, gc=False):
-    """What ranking needs of one version. `asks`: it is nothing but questions.
+    """What ranking needs of one version. `asks`: it is nothing but questions; `says`: distinct words of weight;
+    `echo`: equal for those that repeat each other.
 
     `body` and `ctx` are 32-bit terms; the first `speaker` of `body` name who said it, the next three the day.
     """
@@ -88,6 +92,8 @@ class Doc(msgspec.Struct, frozen=True, gc=False):
     occurred: int
     confidence: float | None
     asks: int
+    says: int
+    echo: int
     speaker: int
     body: bytes
     ctx: bytes
@@ -141,7 +147,8 @@ def _add(
     source, tags = content.source or {}, _tags(payload.get("tags"))
     session, speaker = _session(content.scope, session_of(source)), _speaker(source.get("speaker"))
     said = str(payload.get("text", ""))
-    body = [*speaker, *_day(occurred // _DAY), *terms.terms(said)]
+    words = terms.terms(said)
+    body = [*speaker, *_day(occurred // _DAY), *words]
     for tag in tags:
         body += terms.terms(tag)
     ctx = () if session is None else _turns_before(db, session, occurred, lsn)
@@ -153,9 +160,10 @@ def _add(
         max(before.newest, occurred) if before.docs else occurred,
     )
     db.execute(
-        "INSERT INTO text_docs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO text_docs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *(lsn, scope, session, occurred, _confidence(payload.get("confidence")), _asks(said), len(speaker)),
+            *(lsn, scope, session, occurred, _confidence(payload.get("confidence"))),
+            *(_asks(said), len(set(words) - terms.STOP_TERMS), _echo(speaker, words), len(speaker)),
             *(array("I", body).tobytes(), array("I", ctx).tobytes()),
             *(after.docs, after.body, after.ctx, after.newest),
         ),
@@ -208,8 +216,14 @@ def _tags(given: Json) -> list[str]:
 
 def _asks(said: str) -> bool:
     """Whether every sentence is a question."""
-    ends = _SENTENCE_END.findall(said.strip())
-    return bool(ends) and said.rstrip()[-1] in _QUESTION_MARKS and all(end[0] in _QUESTION_MARKS for end in ends)
+    said = said.rstrip()
+    if not said or said[-1] not in _QUESTION_MARKS:
+        return False
+    return all(end in _QUESTION_MARKS for end in _SENTENCE_END.findall(said))
+
+
+def _echo(speaker: Sequence[int], words: Sequence[int]) -> int:
+    return crc32(array("I", [*speaker, 0, *words]).tobytes())
 
 
 def _confidence(given: Json) -> float | None:
@@ -320,7 +334,7 @@ def _matches(scopes: Sequence[int], term: int, tags: Sequence[str]) -> Iterator[
 def docs(db: sqlite3.Connection, lsns: Sequence[int]) -> list[Doc]:
     """The rows of these versions, in the order of their LSNs."""
     rows = db.execute(
-        "SELECT lsn, session, occurred, confidence, asks, speaker, body, ctx FROM text_docs"
+        "SELECT lsn, session, occurred, confidence, asks, says, echo, speaker, body, ctx FROM text_docs"
         " WHERE lsn IN (SELECT value FROM json_each(?)) ORDER BY lsn",
         (f"[{','.join(map(str, lsns))}]",),
     )
