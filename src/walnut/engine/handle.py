@@ -40,12 +40,12 @@ class Store:
     @property
     def vectors(self) -> Vectors:
         """What is kept of the view of vectors between searches."""
-        if self._vectors is None:
+        kept = self._vectors
+        if kept is None:  # two threads may both make one: the later stays
             from walnut.recall.vectors import Vectors  # numpy takes long to load
 
-            with self._closing:
-                self._vectors = self._vectors or Vectors(self.system)
-        return self._vectors
+            kept = self._vectors = Vectors(self.system)
+        return kept
 
     @property
     def views(self) -> Views:

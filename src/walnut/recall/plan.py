@@ -13,8 +13,8 @@ from walnut.views.folds import terms, text
 from walnut.views.visibility import Moment
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    import numpy as np  # noqa: TC004 - a Plan is never decoded, so nothing evaluates it
+    from numpy.typing import NDArray  # noqa: TC004 - as above
 
     from walnut.views.reader import Snapshot
 
@@ -135,7 +135,7 @@ def _nearness(
     snapshot: Snapshot, request: Recall, readable: Sequence[str], *, below: bool, settings: Settings
 ) -> tuple[tuple[str, ...], NDArray[np.int8] | None]:
     """The scopes whose vectors are looked at, and the query's; None when it has none."""
-    if request.mode not in ("hybrid", "vector"):
+    if request.mode not in ("hybrid", "vector") or not terms.words(request.query, query=True):
         return (), None
     paths = [*readable, *(snapshot.scopes_below(readable[0]) if below else ())]
     if len(paths) > settings.most_scopes:

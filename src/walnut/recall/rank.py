@@ -14,6 +14,7 @@ from walnut.views.folds.terms import number
 from walnut.views.folds.text import Doc, Totals
 
 _TERM_BYTES = 4
+_NEVER = (-(1 << 64), 0)
 #: What conversations call the one an assistant talks to.
 _USER = frozenset(map(number, ("user", "human")))
 
@@ -90,11 +91,11 @@ def rank(
         [max(0.0, near.get(doc.lsn, 0.0)) * share for (doc, _), share in zip(candidates, shares, strict=True)]
     )
     sessions: dict[int, float] = {}
-    newest: dict[int, int] = {}
+    newest: dict[int, tuple[int, int]] = {}
     for (doc, _), value in zip(candidates, texts, strict=True):
         if doc.session is not None:
             sessions[doc.session] = max(sessions.get(doc.session, 0.0), value)
-        newest[doc.echo] = max(newest.get(doc.echo, 0), doc.lsn)
+        newest[doc.echo] = max(newest.get(doc.echo, _NEVER), (doc.occurred, doc.lsn))
     ranked = []
     for (doc, memory), said, nearness in zip(candidates, texts, nears, strict=True):
         values = (
@@ -103,7 +104,7 @@ def rank(
             settings.session * (said if doc.session is None else sessions[doc.session]),
             settings.speaker * _meant(doc, signals),
             -settings.question * doc.asks,
-            -settings.duplicate * (newest[doc.echo] != doc.lsn),
+            -settings.duplicate * (newest[doc.echo] != (doc.occurred, doc.lsn)),
             *_bounded(doc, signals, settings),
         )
         ranked.append((-sum(values), -doc.lsn, memory, values))

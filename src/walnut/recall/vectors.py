@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +20,21 @@ from walnut.views.folds import vectors
 if TYPE_CHECKING:
     import sqlite3
 
+_Number = TypeVar("_Number", bound=np.generic)
+
 #: Bytes of arrays that are kept; the scopes asked for longest ago go first.
 KEPT = 256 * 1024 * 1024
 
 
 class Rows:
-    """The vectors of one scope, by LSN; room is doubled as they come."""
+    """The vectors of one scope, by LSN; room is doubled as they come. All up to `upto` are here."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.lsns = np.zeros(0, np.int64)
-        self.matrix = np.zeros((0, static.DIMENSIONS), np.float32)
-        self.lengths = np.zeros(0, np.float64)
-
-    @property
-    def last(self) -> int:
-        """The newest LSN held."""
-        return int(self.lsns[self.count - 1]) if self.count else 0
+        self.upto = 0
+        self.lsns: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.matrix: NDArray[np.float32] = np.zeros((0, static.DIMENSIONS), np.float32)
+        self.lengths: NDArray[np.float64] = np.zeros(0, np.float64)
 
     @property
     def size(self) -> int:
@@ -48,9 +46,9 @@ class Rows:
         end = self.count + len(lsns)
         if end > len(self.lsns):
             room = end if not self.count else max(end, 2 * len(self.lsns))
-            self.lsns, self.matrix, self.lengths = (
-                _grown(each, room) for each in (self.lsns, self.matrix, self.lengths)
-            )
+            self.lsns = _grown(self.lsns, room)
+            self.matrix = _grown(self.matrix, room)
+            self.lengths = _grown(self.lengths, room)
         self.lsns[self.count : end] = lsns
         self.matrix[self.count : end] = found
         self.lengths[self.count : end] = lengths(found)
@@ -105,7 +103,7 @@ class Vectors:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
         with self._lock:
             held = self._scopes.get(path)
-            if held is None or held.last < upto:
+            if held is None or held.upto < upto:
                 held = self._filled(db, path, held, upto=upto)
             if held is None:
                 return np.zeros(0, np.int64), np.zeros((0, static.DIMENSIONS), np.float32), np.zeros(0)
@@ -119,7 +117,8 @@ class Vectors:
         if scope is None:
             return held
         rows = held or Rows()
-        rows.extend(*vectors.rows(db, scope, after=rows.last, upto=upto, size=static.DIMENSIONS))
+        rows.extend(*vectors.rows(db, scope, after=rows.upto, upto=upto, size=static.DIMENSIONS))
+        rows.upto = upto
         self._scopes[path] = rows
         while len(self._scopes) > 1 and sum(each.size for each in self._scopes.values()) > KEPT:
             self._scopes.popitem(last=False)
@@ -129,10 +128,11 @@ class Vectors:
 def lengths(found: NDArray[np.int8]) -> NDArray[np.float64]:
     """Euclidean lengths; 1 for zeros."""
     whole = found.astype(np.int32)
-    return np.sqrt(np.maximum((whole * whole).sum(axis=1), 1).astype(np.float64))
+    squares: NDArray[np.float64] = np.maximum((whole * whole).sum(axis=1), 1).astype(np.float64)
+    return np.sqrt(squares)
 
 
-def _grown(old: NDArray[np.generic], room: int) -> NDArray[np.generic]:
+def _grown(old: NDArray[_Number], room: int) -> NDArray[_Number]:
     new = np.zeros((room, *old.shape[1:]), old.dtype)
     new[: len(old)] = old
     return new

@@ -81,10 +81,11 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
 
 
 class Doc(msgspec.Struct, frozen=True, gc=False):
-    """What ranking needs of one version. `asks`: it is nothing but questions; `says`: distinct words of weight;
-    `echo`: equal for those that repeat each other.
+    """What ranking needs of one version.
 
-    `body` and `ctx` are 32-bit terms; the first `speaker` of `body` name who said it, the next three the day.
+    `asks`: it is nothing but questions; `says`: distinct words of weight; `echo`: equal for those that repeat
+    each other. `body` and `ctx` are 32-bit terms; the first `speaker` of `body` name who said it, the next three
+    the day.
     """
 
     lsn: int
