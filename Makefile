@@ -49,12 +49,24 @@ format: $(VENV)/dev.stamp  ## Put the code into the house format and mend what r
 	$(RUN) ruff format .
 
 .PHONY: bench
-bench: $(VENV)/dev.stamp  ## Measure, side by side with peers
+bench: peers  ## Measure, side by side with peers
 	@$(RUN) bench $(ARGS)
+
+.PHONY: peers
+peers: $(VENV)/dev.stamp  ## Install the peers of the comparison into .cache/peers, those that can be had
+	@$(RUN) bench.environment
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp  ## Run the crash tests in their long versions, and all seeded bugs
 	@$(RUN) pytest tests/crash tests/mutants --soak --timeout=3600 $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp  ## Fuzz every decoder for some MINUTES (default 10)
+	@$(RUN) tests.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
+
+.PHONY: simulate
+simulate: $(VENV)/dev.stamp  ## Crash a simulated machine for MINUTES=30, from SEED=1 on
+	@$(RUN) tests.simulation --long --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
 
 .PHONY: coverage
 coverage: $(VENV)/dev.stamp  ## Branch coverage of the log and the views; fails below 95 %
@@ -69,8 +81,9 @@ LOADS := tests/contract/test_opening.py::test_importing_and_opening_loads_nothin
 
 .PHONY: lock
 lock:  ## Pin the dependencies anew (needs uv; UPGRADE=1 takes the newest versions)
-	@uv pip compile $(LOCK) requirements.in --output-file requirements.txt
-	@uv pip compile $(LOCK) --extra mcp --extra simulation requirements.in requirements-dev.in --output-file requirements-dev.txt
+	@uv pip compile $(LOCK) pyproject.toml requirements.in --output-file requirements.txt
+	@uv pip compile $(LOCK) --extra mcp --extra simulation pyproject.toml requirements.in requirements-dev.in --output-file requirements-dev.txt
+	@uv pip compile $(LOCK) bench/peers/requirements.in --output-file bench/peers/requirements.txt
 
 .PHONY: clean
 clean:  ## Remove everything these targets made
@@ -78,7 +91,7 @@ clean:  ## Remove everything these targets made
 	find src tests docs bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) pyproject.toml
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 # --- the environment --------------------------------------------------------------------------------
 # One stamp for each thing that may change: the interpreter, what the package needs, the package itself, what

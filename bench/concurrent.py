@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import walnut
-from bench import peers
+from bench import inserts
 from bench.figure import Figure, Rate, cpu, ratio, speed, turns
 from bench.ground import ROOT, Ground, timed
 from bench.texts import endless, texts
@@ -33,8 +33,8 @@ def concurrent(ground: Ground) -> Iterator[Figure]:
     parties: dict[str, Callable[[], Rate]] = {}
     with (
         walnut.open(path) as memory,
-        peers.sqlite(ground.fresh()) as insert,
-        peers.postgres(ground.fresh(), clients=WRITERS) as (postgres, why_not),
+        inserts.sqlite(ground.fresh()) as insert,
+        inserts.postgres(ground.fresh(), clients=WRITERS) as (postgres, why_not),
     ):
         size = frame_size(memory)
         parties["threads"] = lambda: in_threads(memory.remember, ground.seconds)

@@ -17,10 +17,13 @@ ROOT = Path(__file__).resolve().parents[1]
 class Ground:
     """What one run measures with; everything it makes lies in `folder`."""
 
-    def __init__(self, folder: Path, *, quick: bool = False, full: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, quick: bool = False, full: bool = False, only: frozenset[str] = frozenset()
+    ) -> None:
         self.folder = folder
         self.quick = quick
         self.full = full
+        self.only = only  # contenders of the comparison, by name; empty for all
         self.seconds = 0.05 if quick else 0.25
         self.pairs = 1 if quick else 7
         self.limit = Limit(folder)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
+from array import array
 from itertools import count
 from pathlib import Path
 
@@ -25,17 +26,22 @@ class Limit:
         self._program = _compiled(folder)
         self.language = "C" if self._program else "Python (no gcc here)"
 
-    def run(self, size: int, seconds: float, *, threads: int = 1) -> Rate:
-        """Write `size` bytes and sync, again and again, from so many threads."""
-        file = self._folder / "limit.data"
+    def run(self, size: int, seconds: float, *, threads: int = 1, latencies: list[int] | None = None) -> Rate:
+        """Write `size` bytes and sync, again and again, from so many threads; `latencies` gets nanoseconds (in C)."""
+        file, times = self._folder / "limit.data", self._folder / "limit.times"
         try:
             if self._program is None:
                 return _in_python(file, size, seconds, threads)
             words = [str(self._program), str(file), str(size), str(seconds), str(threads)]
-            done = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+            words += [str(times)] if latencies is not None else []
+            run = subprocess.run(words, check=True, capture_output=True, text=True, timeout=seconds + 120)
+            done = run.stdout.split()
+            if latencies is not None:
+                latencies += array("q", times.read_bytes())
             return Rate(int(done[0]), float(done[1]), float(done[2]))
         finally:
             file.unlink(missing_ok=True)
+            times.unlink(missing_ok=True)
 
 
 def _compiled(folder: Path) -> Path | None:

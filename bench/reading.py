@@ -157,7 +157,7 @@ def reopen(ground: Ground) -> Iterator[Figure]:
 
 def _measured(script: str, *words: str) -> dict[str, float]:
     command = [sys.executable, "-c", script, *words]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=900)
     answer: dict[str, float] = json.loads(done.stdout)
     return answer
 

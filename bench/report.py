@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
+from bench import compared
+from bench.compared import PAGE, replaced
 from bench.figure import Figure, Verdict
+from bench.findings import Comparison
 from bench.ground import ROOT
 
 COLUMNS = ("row", "what", "measured", "at least", "aim", "verdict", "CPU µs", "beside it in the same run")
-PAGE = ROOT / "docs" / "why" / "benchmarks.md"
 SNIPPET = ROOT / "docs" / "snippets" / "bench.md"
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 #: Figures that the README shows: the row, and how the figure's name starts.
 _SHOWN = (
     ("remember", "remember"),
@@ -37,18 +37,23 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     versions: str
     settings: str
     figures: tuple[Figure, ...]
+    compared: Comparison = Comparison()
 
 
 def table(run: Run) -> str:
     """Aligned columns, and notes below."""
+    head = [run.machine, run.versions, run.settings, ""]
+    return "\n".join(head + (_figures(run) if run.figures else []) + compared.as_text(run.compared))
+
+
+def _figures(run: Run) -> list[str]:
     lines = [COLUMNS, *(_cells(figure) for figure in run.figures)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS) - 1)]
-    text = [run.machine, run.versions, run.settings, ""]
+    text = []
     for line in lines:
         padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         text.append("  ".join([*padded, line[-1]]).rstrip())
-    text += ["", *_notes(run), summary(run)]
-    return "\n".join(text)
+    return [*text, "", *_notes(run), summary(run)]
 
 
 def summary(run: Run) -> str:
@@ -67,20 +72,21 @@ def as_json(run: Run) -> str:
 
 
 def write_pages(run: Run) -> None:
-    """Put the figures between the markers of the page, and those for the README into its snippet."""
+    """Put what was measured between the markers of the page and the README; what was not stays as it is."""
+    compared.write_pages(run.compared, _machine(run)[0])
+    if run.figures:
+        _write_figures(run)
+
+
+def _write_figures(run: Run) -> None:
     shown = [
         figure
         for row, start in _SHOWN
         for figure in run.figures
         if figure.row == row and figure.name.startswith(start) and figure.value is not None
     ]
-    generated = "\n".join(
-        [BEGIN, "", _markdown(run.figures), "", *_notes(run), *_machine(run), summary(run) + ".", "", END]
-    )
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(
-        re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: generated, page, flags=re.DOTALL), encoding="utf-8"
-    )
+    generated = [_markdown(run.figures), "", *_notes(run), *_machine(run), summary(run) + "."]
+    replaced(PAGE, "bench", generated)
     SNIPPET.parent.mkdir(parents=True, exist_ok=True)
     SNIPPET.write_text("\n".join([_markdown(shown), "", *_machine(run)]).rstrip() + "\n", encoding="utf-8")
 

@@ -185,5 +185,5 @@ def _until_said(script: str, path: Path) -> float:
     """Milliseconds from before the process exists until its script says what time it is."""
     before = time.monotonic_ns()
     command = [sys.executable, "-c", script, os.fspath(path)]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120)
     return (int(done.stdout) - before) / 1e6

@@ -141,7 +141,10 @@ class LogBusy(WalnutError):
 
 
 class DurabilityUnknown(WalnutError):
-    """A sync failed: whether the write is on disk can't be known. The log takes no more writes until reopened."""
+    """Whether the write is on disk can't be known: a sync failed, and the log takes no more writes until reopened.
+
+    Or it was written, and the lock to say that it is durable was not free within the limit.
+    """
 
     code = "durability_unknown"
 

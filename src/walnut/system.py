@@ -22,6 +22,7 @@ _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "9p", "ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs"}
     | {"fuse.s3fs", "lustre", "beegfs", "ocfs2", "webdav", "davfs"}
 )
+_SHARED, _EXCLUSIVE = fcntl.LOCK_SH | fcntl.LOCK_NB, fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
 class Lock(Protocol):
@@ -40,6 +41,44 @@ class Lock(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
+
+
+class Condition(Protocol):
+    """A lock, and a way to wait for news under it; also a context manager."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Give the lock back until told; whether it was within `timeout` seconds."""
+        ...
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until it holds; whether it does after `timeout` seconds at most."""
+        ...
+
+    def notify(self, n: int = 1) -> None:
+        """Tell `n` of those who wait."""
+        ...
+
+    def notify_all(self) -> None:
+        """Tell all who wait."""
+        ...
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+class Queue(Protocol):
+    """An unbounded queue between threads."""
+
+    def put(self, item: object) -> None:
+        """Add at the end; never waits."""
+        ...
+
+    def get(self) -> object:
+        """Take the first, when there is one."""
+        ...
 
 
 class MappedFile(Protocol):
@@ -73,6 +112,12 @@ class Thread(Protocol):
 class System:
     """The real machine (Linux or macOS). Files are descriptors, paths are strings; errors are OSError."""
 
+    #: Whether views live in memory, and only their checkpoints in files.
+    databases_in_memory = False
+
+    _pread = staticmethod(os.pread)
+    _pwrite = staticmethod(os.pwrite)
+
     # -- files ---------------------------------------------------------------------------------------------------
 
     def open_file(self, path: str, *, create: bool = False, exclusive: bool = False, write: bool = True) -> int:
@@ -90,9 +135,9 @@ class System:
 
     def read_at(self, fd: int, length: int, offset: int) -> bytes:
         """Up to `length` bytes from `offset`; fewer only at the end of the file."""
-        data = os.pread(fd, length, offset)
+        data = self._pread(fd, length, offset)
         while len(data) < length:
-            more = os.pread(fd, length - len(data), offset + len(data))
+            more = self._pread(fd, length - len(data), offset + len(data))
             if not more:
                 break
             data += more
@@ -100,9 +145,9 @@ class System:
 
     def write_at(self, fd: int, data: bytes, offset: int) -> None:
         """Write all of `data` at `offset`, going on after short writes."""
-        written = os.pwrite(fd, data, offset)
+        written = self._pwrite(fd, data, offset)
         while written < len(data):
-            written += os.pwrite(fd, memoryview(data)[written:], offset + written)
+            written += self._pwrite(fd, memoryview(data)[written:], offset + written)
 
     def datasync(self, fd: int) -> None:
         """Return when the file's data is on disk (on macOS: on the platter, not in the drive's cache)."""
@@ -212,7 +257,7 @@ class System:
     def try_lock_file(self, fd: int, *, shared: bool = False) -> bool:
         """Take the flock of an open file if it is free; a second call converts it."""
         try:
-            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            fcntl.flock(fd, _SHARED if shared else _EXCLUSIVE)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR):
                 return False
@@ -247,11 +292,11 @@ class System:
         """A new lock, free."""
         return threading.Lock()
 
-    def condition(self) -> threading.Condition:
+    def condition(self) -> Condition:
         """A new condition with a lock of its own."""
         return threading.Condition(threading.Lock())
 
-    def queue(self) -> queue.SimpleQueue[object]:
+    def queue(self) -> Queue:
         """A new unbounded queue between threads."""
         return queue.SimpleQueue()
 

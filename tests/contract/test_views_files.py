@@ -1,10 +1,12 @@
 """The promises of the views about their files: position, replay, loss, damage, checkpoints, one applier at a time."""
 
 import os
+import shutil
 import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,10 +18,13 @@ from walnut.log.memory_log import MemoryLog
 from walnut.model.event import NONE, Content, Draft, Event
 from walnut.ports import Log
 from walnut.system import System
+from walnut.views.applier import Applier
 from walnut.views.fold import Fold
+from walnut.views.folds import default
 from walnut.views.folds.memories_sql import MemoriesFold
 from walnut.views.reader import Moment
 from walnut.views.runner import Views
+from walnut.views.store import CLOSED, OPENED, WRITTEN, read_stamp
 
 LATER = 2**62
 
@@ -289,6 +294,64 @@ def test_V4_after_a_clean_end_the_file_is_kept_under_another_boot(store: Store) 
     store.seen.seen.clear()
     assert answers(store.views())[0] == store.log.durable_lsn()
     assert store.seen.seen[0] == 1, "written under the other boot and not closed"
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_V4_before_a_closed_file_is_written_to_the_file_itself_says_so_on_disk(store: Store, busy: bool) -> None:
+    """Not only its write-ahead log: that is written over unsynced, while old pages of the file may stay."""
+    fill(store.log)
+    views = store.views()
+    views.catch_up()
+    views.close()
+    others = store.views()
+    with others.snapshot() if busy else nullcontext():
+        append(store.log, write(1))
+        store.views().catch_up()
+        shutil.copy(store.file, store.folder / "alone.db")
+    with closing(sqlite3.connect(f"file:{store.folder}/alone.db?mode=ro&immutable=1", uri=True)) as db:
+        stamp = read_stamp(db)
+    assert stamp.clean != CLOSED
+
+
+def test_V4_a_process_killed_while_it_opens_a_closed_file_does_not_make_it_seem_open(store: Store) -> None:
+    fill(store.log)
+    views = store.views()
+    views.catch_up()
+    views.close()
+    with closing(sqlite3.connect(store.file, isolation_level=None)) as db:
+        db.execute("UPDATE walnut_view SET clean = ?", (OPENED,))  # in the write-ahead log alone
+        append(store.log, write(1))
+        store.views().catch_up()
+        assert read_stamp(db).clean == WRITTEN
+        shutil.copy(store.file, store.folder / "alone.db")
+    with closing(sqlite3.connect(f"file:{store.folder}/alone.db?mode=ro&immutable=1", uri=True)) as db:
+        assert read_stamp(db).clean != CLOSED
+
+
+def test_V4_a_schema_whose_damage_is_no_text_is_damage(store: Store) -> None:
+    fill(store.log)
+    views = store.views()
+    before = answers(views)
+    views.close()
+    data = store.file.read_bytes()
+    assert data.count(b"CREATE TABLE walnut_view")
+    store.file.write_bytes(data.replace(b"CREATE TABLE walnut_view", b"CREATE TABL\xa1 walnut_view"))
+    spoiled = store.views()
+    assert not all(check.ok for check in spoiled.verify())
+    assert answers(spoiled) == before
+
+
+def test_V4_whenever_a_file_is_noted_as_open_it_changes_so_that_it_is_synced(store: Store) -> None:
+    """SQLite writes nothing where nothing changes, and syncs nothing when it has written nothing."""
+    fill(store.log)
+    store.views().catch_up()
+    applier = Applier(System(), store.log, default())
+    for _ in range(3):
+        before = store.file.read_bytes()
+        with closing(sqlite3.connect(store.file, isolation_level=None)) as db:
+            assert not applier.note_opened(db)
+            assert read_stamp(db).clean not in {WRITTEN, CLOSED}
+        assert store.file.read_bytes() != before
 
 
 def test_V4_a_view_that_was_caught_lying_is_built_anew_once(store: Store) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+import walnut
 from tests.crash.faults import DiesAt
 from tests.crash.stores import fill, single, small_segments, wait_until
 from walnut.errors import StoreClosed
@@ -88,14 +89,43 @@ def leaves_child(folder: str) -> None:
 
 
 class StopsAt(DiesAt):
-    """Stops its process instead of killing it."""
+    """Stops its process instead of killing it: at `write`, say, or for `datasync>store` at the store after a sync."""
 
     def at(self, name: str, half: object) -> None:
-        if self._armed and name.startswith(self._name):
+        first, _, then = self._name.partition(">")
+        if not self._armed or not name.startswith(first):
+            return
+        self._name = then
+        if not then:
             self._armed = False
-            sys.stdout.write("stopped\n")
-            sys.stdout.flush()
-            os.kill(os.getpid(), signal.SIGSTOP)
+            stop()
+
+
+def stop() -> None:
+    sys.stdout.write("stopped\n")
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class StopsApplying(System):
+    """Stops its process as soon as it may apply, once."""
+
+    stopped = False
+
+    def try_lock_file(self, fd: int, *, shared: bool = False) -> bool:
+        held = super().try_lock_file(fd, shared=shared)
+        if held and not self.stopped and os.readlink(f"/proc/self/fd/{fd}").endswith("/applier.lock"):
+            self.stopped = True
+            stop()
+        return held
+
+
+def stops_applying(folder: str) -> None:
+    """Remember, stop while the views are brought up to it, and finish when continued."""
+    with walnut.open(folder, scope="global", system=StopsApplying()) as m:
+        m.remember("the stopped one")
+        assert len(m.recall("stopped")) == 1
+    sys.stdout.write("ended\n")
 
 
 def stops(folder: str, where: str) -> None:
@@ -144,6 +174,7 @@ PROGRAMS: dict[str, Callable[..., None]] = {
     "forks": forks,
     "leaves_child": leaves_child,
     "stops": stops,
+    "stops_applying": stops_applying,
     "interrupted": interrupted,
 }
 

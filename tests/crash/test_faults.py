@@ -195,6 +195,19 @@ def test_L8_a_disk_that_refuses_a_write_or_a_new_segment_is_a_clear_refusal(
         reopened(folder, known)
 
 
+@pytest.mark.parametrize("name", ["mark", "shared"])
+def test_L8_a_file_that_is_mapped_has_its_room_before(tmp_path: Path, name: str) -> None:
+    """Who stores to a map of a hole is killed when the disk is full."""
+    with FileLog.open(System(), str(tmp_path)) as log:
+        known = fill(log, 3)
+    (tmp_path / "log" / name).unlink()
+    system = Failing()
+    system.refuse = {"write": errno.ENOSPC}
+    with pytest.raises(StorageFull):
+        FileLog.open(system, str(tmp_path))
+    reopened(str(tmp_path), known)
+
+
 def _poisoned(log: FileLog) -> bool:
     try:
         log.sync()
@@ -261,6 +274,44 @@ def test_a_disk_that_refuses_a_read_is_no_corruption(tmp_path: Path) -> None:
             list(log.read())
         system.broken = False
         assert len(list(log.read())) == 3
+
+
+@pytest.mark.parametrize("name", ["list_folder", "read_at"])
+def test_L8_a_disk_that_refuses_to_show_a_segment_that_another_process_began_is_a_clear_refusal(
+    tmp_path: Path, name: str
+) -> None:
+    class Unreadable(System):
+        broken = False
+
+        def list_folder(self, path: str) -> list[str]:
+            self._refuse("list_folder")
+            return super().list_folder(path)
+
+        def read_at(self, fd: int, length: int, offset: int) -> bytes:
+            self._refuse("read_at")
+            return super().read_at(fd, length, offset)
+
+        def _refuse(self, what: str) -> None:
+            if self.broken and what == name:
+                raise OSError(errno.EIO, "refused")
+
+    system = Unreadable()
+    with (
+        small_segments(),
+        FileLog.open(system, str(tmp_path)) as log,
+        FileLog.open(System(), str(tmp_path)) as other,
+    ):
+        known = fill(log, 3) + fill(other, 3, prefix="other", size=50_000)
+        assert other.size()[0] > 1
+        system.broken = True
+        for _ in range(2):
+            with pytest.raises(StorageFailed):
+                log.append(single("refused.0.1"))
+            with pytest.raises(StorageFailed):
+                list(log.read())
+        system.broken = False
+        known += fill(log, 2, prefix="after")
+        judge(log, known)
 
 
 def test_times_never_step_back_and_the_raw_clock_is_kept(tmp_path: Path) -> None:
@@ -440,3 +491,29 @@ def test_L10_where_no_thread_can_be_started_writers_commit_for_each_other(tmp_pa
     log.close()
     assert len(known) == 5
     reopened(folder, known)
+
+
+def test_L9_who_opens_after_one_that_failed_to_finds_nobody(tmp_path: Path) -> None:
+    """The disk may refuse a recovery; whoever waited for the lock is alone then, and not told of damage."""
+    folder = str(tmp_path)
+    FileLog.open(System(), folder).close()
+    (tmp_path / "log" / "shared").unlink()  # as after a power cut
+    outcomes: list[str] = []
+
+    class Refused(Failing):
+        """Lets another process look for the store as soon as this one has let go of a lock."""
+
+        def unlock_file(self, fd: int) -> None:
+            super().unlock_file(fd)
+            try:
+                FileLog.open(System(), folder, busy_timeout=0).close()
+                outcomes.append("opened")
+            except WalnutError as error:
+                outcomes.append(error.code)
+
+    system = Refused()
+    system.refuse = {"flush": errno.EIO}
+    with pytest.raises(StorageFailed):
+        FileLog.open(system, folder)
+    assert outcomes[0] == "log_busy"  # it still has the write lock
+    assert set(outcomes[1:]) == {"opened"}

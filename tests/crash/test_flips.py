@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.crash.rot import REBUILT, files, harm
 from tests.crash.stores import Ack, fill, judge, say, small_segments
 from walnut.errors import FormatTooNew, LogCorruption, NotAStore
 from walnut.log import segment
@@ -21,8 +22,6 @@ from walnut.log.verify import verify_folder
 from walnut.system import System
 
 EVENTS = 1000
-#: Files whose loss or damage can't matter to what was acknowledged: they are made anew or only evidence.
-REBUILT = ("mark", "shared", "lock.write", "lock.sync", "lock.prepare", "presence", "spare")
 
 
 def write_store(folder: str) -> list[Ack]:
@@ -56,32 +55,6 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Ack]]:
             lines = [line.split() for line in report.read().splitlines()]
     assert process.returncode == -9
     return folder, known + [Ack(int(line[0]), line[1], line[2]) for line in lines]
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def harm(path: Path, chance: random.Random) -> str:
-    """Do one harm to a file; says what."""
-    size = path.stat().st_size
-    what = chance.choice(["flip"] * 7 + ["empty", "delete", "cut"])
-    if what == "delete":
-        path.unlink()
-        return f"{path.name} deleted"
-    if what in ("empty", "cut") or not size:
-        length = 0 if what != "cut" or not size else chance.randrange(size)
-        os.truncate(path, length)
-        return f"{path.name} cut to {length} of {size}"
-    at, bit = chance.randrange(size), chance.randrange(8)
-    if chance.random() < 0.2:
-        at = chance.randrange(min(size, 600))  # headers
-    with path.open("r+b") as file:
-        file.seek(at)
-        byte = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([byte ^ 1 << bit]))
-    return f"{path.name}: bit {bit} of byte {at}"
 
 
 def outcome(folder: Path, known: list[Ack]) -> str:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import walnut
 from tests.crash.stores import Ack, acks, fill, judge, reopened, single, small_segments, wait_until
-from tests.crash.test_kill_storm import reported, start
-from walnut.errors import LogBusy
+from tests.crash.storm import reported, start
+from walnut.errors import DurabilityUnknown, LogBusy
 from walnut.log.file_log import FileLog
 from walnut.system import System
 
@@ -90,6 +91,61 @@ def test_L9_a_writer_stopped_beside_others_makes_them_fail_by_name(tmp_path: Pat
     known += fill(log, 2, prefix="after")
     log.close()
     assert len(reopened(folder, known)) == 2 + 3 + 1 + 2 + 1
+
+
+@pytest.mark.parametrize("end", [signal.SIGCONT, signal.SIGKILL])
+@pytest.mark.parametrize(("where", "lock"), [("write", "write"), ("datasync>store", "sync")])
+def test_L9_who_holds_a_lock_and_is_stopped_is_named_and_once_it_goes_on_or_is_ended_work_does(
+    tmp_path: Path, where: str, lock: str, end: signal.Signals
+) -> None:
+    folder = str(tmp_path / "store")
+    log = FileLog.open(System(), folder, busy_timeout=0.05)
+    known = fill(log, 2)
+    with program("stops", folder, where) as process:
+        assert said(process) == "stopped"
+        for attempt in range(2):  # who has written already can't say whether it will be there
+            with pytest.raises((LogBusy, DurabilityUnknown), match=f"the {lock} lock") as raised:
+                log.append(single(f"busy-{attempt}.0.1"))
+            assert raised.value.where == f"process {process.pid}"
+            with pytest.raises(LogBusy):
+                FileLog.open(System(), folder, busy_timeout=0.05)
+        assert len(list(log.read())) >= 5
+        os.kill(process.pid, end)
+        assert process.wait(60) == (0 if end is signal.SIGCONT else -signal.SIGKILL)
+    known += fill(log, 2, prefix="after")
+    events = judge(log, known)
+    tags = [str(event.content.payload["tag"]) for event in events if event.content]
+    assert tags.count("stopped.0.1") == (where != "write" or end is signal.SIGCONT)
+    log.close()
+    reopened(folder, known)
+
+
+@pytest.mark.parametrize("end", [signal.SIGCONT, signal.SIGKILL])
+def test_V5_V6_who_is_stopped_while_it_applies_holds_up_no_writer_and_no_reader_of_what_is_applied(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    folder = str(tmp_path / "store")
+    with walnut.open(folder, scope="global") as m:
+        m.remember("the first one")
+        assert len(m.recall("first")) == 1
+    with program("stops_applying", folder) as process:
+        assert said(process) == "stopped"
+        with walnut.open(folder, scope="global") as m:
+            assert [hit.text for hit in m.recall("first stopped")] == ["the first one"]
+            mine = m.remember("walrus")
+            views = m._handle.store.views
+            views._timeout = 0.05
+            with pytest.raises(walnut.ViewLag):
+                m.recall("walrus", min_lsn=mine.lsn)
+            os.kill(process.pid, end)
+            assert process.wait(60) == (0 if end is signal.SIGCONT else -signal.SIGKILL)
+            views._timeout = 10.0
+            assert {hit.text for hit in m.recall("first stopped walrus")} == {
+                "the first one",
+                "the stopped one",
+                "walrus",
+            }
+            assert all(check.ok for check in m.upkeep.verify_views())
 
 
 def test_L9_a_writer_stopped_in_its_sync_blocks_nobody(tmp_path: Path) -> None:

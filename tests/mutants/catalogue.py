@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants.found import FOUND
 from tests.mutants.runner import Mutant
 
 _FAULTS = "tests/crash/test_faults.py"
@@ -13,17 +14,17 @@ MUTANTS = (
     Mutant(
         "no-sync-before-the-ack",
         "log/durable.py",
-        "                self._system.datasync(fd)\n",
+        "                system.datasync(fd)\n",
         "",
         f"{_FAULTS} -k test_L1",
     ),
     Mutant(
         "ack-before-the-sync",
         "log/file_log.py",
-        "            if need:\n                self._durable.sync(need)\n            for pending in group:\n"
+        "            if need:\n                self._durable.confirm(need)\n            for pending in group:\n"
         "                pending.finish(pending.answer)\n",
         "            for pending in group:\n                pending.finish(pending.answer)\n"
-        "            if need:\n                self._durable.sync(need)\n",
+        "            if need:\n                self._durable.confirm(need)\n",
         f"{_FAULTS} -k nobody_is_answered",
     ),
     Mutant(
@@ -42,9 +43,9 @@ MUTANTS = (
     ),
     Mutant(
         "body-checksum-ignored",
-        "log/segments.py",
-        "            if not frame.body_is_whole(header, body, crc_seed=place.seed, offset=start):",
-        "            if False:",
+        "log/frame.py",
+        "        and _extend(base, body) == header.body_crc\n",
+        "",
         "tests/crash/test_flips.py -k damage_anywhere",
     ),
     Mutant(
@@ -163,7 +164,7 @@ MUTANTS = (
     ),
     Mutant(
         "times-step-back",
-        "log/admission.py",
+        "log/entry.py",
         "return (now, None) if now >= last else (last, now)",
         "return (now, None)",
         f"{_FAULTS} -k step_back",
@@ -182,4 +183,5 @@ MUTANTS = (
         "    if mark is not None and False:",
         "tests/crash/test_flips.py -k each_segment",
     ),
+    *FOUND,
 )

@@ -30,7 +30,7 @@ class Slow:
 
 
 def pending(size: int = 1) -> Pending:
-    return Pending(System(), single("x.0.1"), {}, size, None)
+    return Pending(System(), single("x.0.1"), (), size, None)
 
 
 def in_threads(committer: Committer, many: list[Pending]) -> list[threading.Thread]:

@@ -36,12 +36,14 @@ def change_envelope(log: MemoryLog) -> None:
 
 def change_content(log: MemoryLog) -> None:
     contents = log._written._contents
-    contents[2] = msgspec.structs.replace(contents[2], data=contents[1].data)
+    contents[2] = msgspec.structs.replace(contents[2], record=contents[1].record)
 
 
 def change_salt(log: MemoryLog) -> None:
     contents = log._written._contents
-    contents[2] = msgspec.structs.replace(contents[2], salt=bytes(16))
+    sealed = contents[2]
+    record = sealed.record.replace(sealed.salt, bytes(16))
+    contents[2] = msgspec.structs.replace(sealed, record=record)
 
 
 def swap_events(log: MemoryLog) -> None:

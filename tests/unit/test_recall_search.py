@@ -302,7 +302,7 @@ def test_the_turns_before_lead_to_an_answer_that_does_not_repeat_the_question(wo
     found = world.found("instrument", mode="keyword")
     assert answer in found
     assert apart not in found
-    assert [lsn for lsn in world.found("instrument") if lsn in (answer, apart)][0] == answer
+    assert next(lsn for lsn in world.found("instrument") if lsn in (answer, apart)) == answer
 
 
 def test_the_turns_before_are_those_of_the_same_scope_and_session(world: World) -> None:

@@ -17,6 +17,7 @@ from walnut.model import ids
 from walnut.model.event import DELETE, INSERT, NONE, OWN_NAMESPACES, UPDATE, Content, Draft, Event, Json
 from walnut.model.requests import Forget, Remember
 from walnut.policy import limits
+from walnut.views import kinds
 from walnut.views.visibility import END_OF_TIME
 
 REVERTED = "memory.reverted"
@@ -65,11 +66,13 @@ _FORMS: dict[str, tuple[type[msgspec.Struct], tuple[str, ...], bool]] = {
 def check(event: Event) -> None:
     """Refuse what no Walnut writes: an event is stored for good, and one that can't be folded stops the views.
 
-    Errors: InvalidArgument, ScopeError.
+    Errors: InvalidArgument, ScopeError; FormatTooNew for a kind of a newer Walnut.
     """
     content = event.content
     if not _KIND.fullmatch(event.kind):
         raise InvalidArgument("not the name of a kind", where="kind")
+    if event.kind not in kinds.KNOWN and event.kind.partition(".")[0] in OWN_NAMESPACES:
+        raise FormatTooNew("an event of a kind this Walnut does not know", where=f"LSN {event.lsn}", hint="upgrade")
     if content is None:
         return
     check_actor(content.actor)

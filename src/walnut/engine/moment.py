@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import msgspec
 
 from walnut.engine.handle import Handle
-from walnut.errors import ViewFailed, ViewLag
+from walnut.errors import ViewFailed, ViewLag, WalnutError
 from walnut.views.visibility import Moment
 
 if TYPE_CHECKING:
@@ -21,6 +21,14 @@ PATIENCE = 10.0
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+#: What a row raises that a damaged file gave other types than were stored; their texts may hold content.
+_ODD = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+
+
+class Misread(ViewFailed):
+    """A value in a view's file is not of the kind that the view writes there."""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -59,13 +67,18 @@ def look(
     if at_least:
         await_durable(handle, at_least, timeout=PATIENCE)
     with store.views.snapshot(needed, upto=lsn) as snapshot:
-        yield View(
-            snapshot,
-            Moment(
-                lsn=snapshot.lsn if lsn is None else lsn,
-                valid_at=store.system.now() if valid_at is None else valid_at,
-            ),
+        moment = Moment(
+            lsn=snapshot.lsn if lsn is None else lsn,
+            valid_at=store.system.now() if valid_at is None else valid_at,
         )
+        try:
+            yield View(snapshot, moment)
+        except _ODD as error:
+            if isinstance(error, WalnutError):
+                raise
+            store.views.distrust()
+            told = f"a view holds what it never wrote ({type(error).__name__})"
+            raise Misread(told, where="views", hint="read again: it is built anew from the log") from None
 
 
 def mended(read: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -77,12 +90,12 @@ def mended(read: Callable[_P, _T]) -> Callable[_P, _T]:
 
         try:
             return read(*args, **kwargs)
-        except (ViewFailed, sqlite3.DatabaseError) as error:
-            if isinstance(error, ViewFailed) and not isinstance(error.__cause__, sqlite3.DatabaseError):
+        except (ViewFailed, sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if type(error) is ViewFailed and not isinstance(error.__cause__, sqlite3.DatabaseError):
                 raise
         try:
             return read(*args, **kwargs)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise ViewFailed(
                 f"a view can't be read ({type(error).__name__})", where="views", hint="delete the folder views"
             ) from None

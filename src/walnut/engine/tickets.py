@@ -11,7 +11,7 @@ from typing import TypeVar
 from walnut.engine.write import RETRIES, Write
 from walnut.errors import VersionConflict, WalnutError
 from walnut.model.results import Ack
-from walnut.ports import Appended, Ticket
+from walnut.ports import Ticket
 
 _T = TypeVar("_T")
 
@@ -27,28 +27,28 @@ class Bridge:
         self._done: deque[asyncio.Future[None]] = deque()
         self._awake = False
 
-    async def submit(self, write: Write) -> tuple[Appended, ...]:
-        """Hand over to the log and wait for the ticket. Cancelled or not, the log writes all of it or nothing."""
-        future: asyncio.Future[None] = self.loop.create_future()
-        ticket = write.handle.store.log.submit(write.batch)
-        ticket.add_done_callback(partial(self._finish, write, future))
-        await future
-        return ticket.result(0)
-
     async def commit(self, write: Write) -> list[Ack]:
-        """The same, with acks; a write that looked up a version itself is prepared anew when another came between."""
+        """Hand over to the log and wait for the acks. Cancelled or not, the log writes all of it or nothing.
+
+        A write that looked up a version itself is prepared anew when another came between.
+        """
         for _ in range(RETRIES):
             if not write.batch.transactions:
                 return []
+            future: asyncio.Future[None] = self.loop.create_future()
+            ticket = write.handle.store.log.submit(write.batch)
+            ticket.add_done_callback(partial(self._finish, write, future))
+            await future
             try:
-                appended = await self.submit(write)
+                appended = ticket.result(0)
             except VersionConflict:
                 if write.again is None:
                     raise
                 write = await self.call(write.again)
                 continue
-            if any(each.replayed for each in appended):
-                return await self.call(partial(write.acks, appended))
+            for each in appended:
+                if each.replayed:  # its ack is looked up in the log
+                    return await self.call(partial(write.acks, appended))
             return write.acks(appended)
         raise VersionConflict("others changed it each time", hint="try again, or pass expected_version")
 

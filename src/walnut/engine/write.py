@@ -34,7 +34,7 @@ class Write:
     def __init__(
         self,
         handle: Handle,
-        transactions: list[Draft],
+        transactions: Sequence[Draft],
         durability: Durability,
         conditions: tuple[Condition, ...] = (),
         *,
@@ -42,13 +42,13 @@ class Write:
     ) -> None:
         self.handle = handle
         self.again = again
-        self.note = handle.note.take() if handle.note else None
-        grouped: list[tuple[Draft, ...]] = [(draft,) for draft in transactions]
-        if self.note is not None and len(grouped) == 1:
-            grouped[0] = (self.note, *grouped[0])
-        elif self.note is not None and grouped:  # were the first of them known, the note would not go before the rest
-            grouped.insert(0, (self.note,))
-        self.batch = Batch(transactions=tuple(grouped), conditions=conditions, durability=durability)
+        self.note = note = handle.note.take() if handle.note else None
+        grouped: tuple[tuple[Draft, ...], ...] = tuple(zip(transactions))
+        if note is not None and len(grouped) == 1:
+            grouped = ((note, transactions[0]),)
+        elif note is not None and grouped:  # were the first of them known, the note would not go before the rest
+            grouped = ((note,), *grouped)
+        self.batch = Batch(transactions=grouped, conditions=conditions, durability=durability)
 
     def settle(self, appended: Sequence[Appended]) -> None:
         """Take in that it is written: the handle's reads see it; a note that was not written waits on."""
@@ -75,9 +75,13 @@ def _ack(each: Appended, durability: Durability) -> Ack:
         lsn=each.lsn,
         event_id=ids.text(ids.EVENT, each.raw_id),
         durability=durability,
-        memory_id=ids.touch_text(each.touches[0]) if each.touches and each.touches[0][:1] == _MEMORY else None,
+        memory_id=_memory_id(each.touches),
         version=each.version,
     )
+
+
+def _memory_id(touches: tuple[bytes, ...]) -> str | None:
+    return ids.text("mem", touches[0][1:]) if touches and touches[0].startswith(_MEMORY) else None
 
 
 def _replayed(handle: Handle, each: Appended) -> Ack:
@@ -87,7 +91,7 @@ def _replayed(handle: Handle, each: Appended) -> Ack:
         lsn=each.lsn,
         event_id=ids.text(ids.EVENT, each.raw_id),
         durability="disk",
-        memory_id=ids.touch_text(each.touches[0]) if each.touches and each.touches[0][:1] == _MEMORY else None,
+        memory_id=_memory_id(each.touches),
         version=each.version,
         replayed=True,
         reverted=not erased and not evidence.counts(handle, each.lsn, each.touches),
@@ -126,7 +130,7 @@ def remember(handle: Handle, request: Remember, durability: Durability | None) -
     handle.check_open()
     conditions: list[Condition] = []
     draft = _draft(handle, request, conditions)
-    return Write(handle, [draft], _level(handle, durability), tuple(conditions))
+    return Write(handle, (draft,), _level(handle, durability), tuple(conditions))
 
 
 def remember_many(handle: Handle, requests: Sequence[Remember], durability: Durability | None) -> Write:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from walnut.interchange.source import Line, Piece
 
 KIND = "notes"
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:\s+(.*?))?\s*#*\s*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:\s+(.*))?$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)\s*$")
 _RULE = re.compile(r" {0,3}(?:(?:-\s*){3,}|(?:\*\s*){3,}|(?:_\s*){3,})$")
 _BULLET = re.compile(r"(\s*)(?:[-*+]|\d{1,9}[.)])\s+(\S.*)$")
@@ -67,7 +67,7 @@ class _Notes:
             self._head(1 if "=" in text else 2, self._block.pop())
         elif heading:
             yield from self.end()
-            self._head(len(heading[1]), heading[2] or "")
+            self._head(len(heading[1]), (heading[2] or "").rstrip().rstrip("#"))
         elif not text.strip() or _RULE.match(text):
             yield from self.end()
         elif bullet:

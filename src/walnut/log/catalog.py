@@ -25,15 +25,21 @@ class Catalog:
 
     # -- growing ---------------------------------------------------------------------------------------------------
 
-    def add(self, *, start: State, first_lsn: int, end: int, chain: bytes, envelopes: list[frame.Envelope]) -> None:
-        """Take in a frame just written at `start`, if all before it is known; else it will be read later."""
+    def add(self, *, start: State, after: State, envelopes: list[frame.Envelope]) -> None:
+        """Take in a frame just written between two ends, if all before it is known; else it will be read later."""
         live = self._live
         if live is not None and live.segment == start.segment and live.covered.end == start.end:
             with self._lock:
                 if live.covered.end != start.end:
                     return
                 try:
-                    live.add(first_lsn=first_lsn, offset=start.end, end=end, chain=chain, envelopes=envelopes)
+                    live.add(
+                        first_lsn=start.lsn + 1,
+                        offset=start.end,
+                        end=after.end,
+                        chain=after.chain,
+                        envelopes=envelopes,
+                    )
                 except BaseException:
                     self._live = None  # interrupted half-way: read it anew
                     raise

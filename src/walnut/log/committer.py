@@ -13,12 +13,14 @@ and a thousand writers share a sync.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from walnut.errors import StoreClosed
 from walnut.log.admission import Precheck
+from walnut.log.entry import Entry
 from walnut.log.frame import Sealed
 from walnut.ports import Appended, Batch, Ticket
-from walnut.system import Lock, System, Thread
+from walnut.system import System, Thread
 
 GROUP_BATCHES = 4096
 GROUP_BYTES = 8 * 1024 * 1024
@@ -27,27 +29,30 @@ GROUP_BYTES = 8 * 1024 * 1024
 class Pending:
     """A batch on its way: the ticket that its caller holds."""
 
-    __slots__ = ("_callbacks", "_done", "_gate", "_system", "answer", "batch", "checked", "contents", "error", "size")
+    #: What admission said: the answer once `wait_for` is durable (0: at once), or why it was refused.
+    answer: tuple[Appended, ...] = ()
+    wait_for = 0
+    refusal: Exception | None = None
+    error: BaseException | None = None
+    _done = False
 
     def __init__(
-        self, system: System, batch: Batch, contents: dict[int, Sealed], size: int, checked: Precheck | None
+        self, system: System, batch: Batch, contents: Sequence[Sealed], size: int, checked: Precheck | None
     ) -> None:
         self.batch = batch
         self.contents = contents
         self.size = size
         self.checked = checked
-        self.answer: tuple[Appended, ...] = ()
-        self.error: BaseException | None = None
         self._system = system
-        self._gate: Lock | None = None
-        self._done = False
         self._callbacks: list[Callable[[Ticket], None]] = []
 
-    def queued(self) -> Pending:
-        """Someone else will commit it: from now on its caller may wait."""
-        self._gate = self._system.lock()
-        self._gate.acquire()
-        return self
+    def contents_of(self, entries: Sequence[Entry]) -> Sequence[Sealed]:
+        """The contents of those drafts that are written: the others are replayed."""
+        if len(entries) == len(self.contents):
+            return self.contents
+        drafts = chain.from_iterable(self.batch.transactions)
+        known = dict(zip(map(id, drafts), self.contents, strict=True))
+        return [known[id(entry.draft)] for entry in entries]
 
     @property
     def done(self) -> bool:
@@ -60,16 +65,17 @@ class Pending:
             return
         self.answer, self.error = answer, error
         self._done = True
-        if self._gate is not None:
-            self._gate.release()
-        self._call_back()
+        if self._callbacks:
+            self._call_back()
 
     def result(self, timeout: float | None = None) -> tuple[Appended, ...]:
         """Wait for the outcome; TimeoutError after `timeout` seconds."""
         if not self._done:
-            if self._gate is None or not self._gate.acquire(timeout=-1 if timeout is None else timeout):
+            gate = self._system.lock()
+            gate.acquire()
+            self.add_done_callback(lambda _: gate.release())
+            if not gate.acquire(timeout=-1 if timeout is None else timeout):
                 raise TimeoutError
-            self._gate.release()
         if self.error is not None:
             raise self.error
         return self.answer
@@ -107,11 +113,12 @@ class Committer:
         inline = False
         try:
             with self.mutex:
-                self._refuse_closed()
+                if self._closed:
+                    raise self._gone()
                 inline = not self._busy
                 self._busy = True
                 if not inline:
-                    self._queue.append(pending.queued())
+                    self._queue.append(pending)
             if inline:
                 self._commit([pending])
         finally:  # also when the caller is interrupted: nobody may find it busy for ever
@@ -126,8 +133,9 @@ class Committer:
     def submit(self, pending: Pending) -> None:
         """Queue and return."""
         with self.mutex:
-            self._refuse_closed()
-            self._queue.append(pending.queued())
+            if self._closed:
+                raise self._gone()
+            self._queue.append(pending)
             if self._busy:
                 return
             self._busy = True
@@ -135,9 +143,8 @@ class Committer:
         if not handed_over:
             self._drain()
 
-    def _refuse_closed(self) -> None:
-        if self._closed:
-            raise StoreClosed("the log is closed", hint="open the store again")
+    def _gone(self) -> StoreClosed:
+        return StoreClosed("the log is closed", hint="open the store again")
 
     def _hand_over(self) -> None:
         handed_over = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walnut.errors import LogCorruption, StorageFailed
+from walnut.errors import LogBusy, LogCorruption, StorageFailed
 from walnut.log import failures, recovery
 from walnut.log.segments import Segments
 from walnut.log.shared import FileLock, Shared, State
@@ -33,10 +33,11 @@ class Durable:
         self._waiting = 0
 
     def state(self) -> State:
-        """The durable end as any process has published it."""
+        """The durable end as any process has published it; DurabilityUnknown, for everybody, when that is lost."""
         mark = self._shared.mark.load()
-        if mark is None:
-            raise LogCorruption("the mark is damaged", file="log/mark", offset=0, hint="close all processes, reopen")
+        if mark is None:  # a failed flush may have given its page up; a recovery mends it
+            self._shared.poison(self._epoch)
+            raise failures.poisoned("the mark is damaged")
         if mark.segment > self._segments.last:
             self._segments.discover()
         return mark
@@ -52,40 +53,53 @@ class Durable:
         The written end is read before the disk is asked: what was written before the sync began is what it
         covers. Predecessors of that segment were synced before it began. A failed sync is final for all.
         """
+        system, segments = self._system, self._segments
         with self.one_at_a_time:
             mark = self.state()
             if lsn is not None and mark.lsn >= lsn:
                 return mark
             self.check()
-            written = self._written()
+            written = self._shared.written.load()
+            if written is None:
+                raise LogCorruption("the shared state is damaged", file="log/shared", offset=0)
             if written.lsn <= mark.lsn:
                 return mark
-            if written.segment > self._segments.last:
-                self._segments.discover()
+            if written.segment > segments.last:
+                segments.discover()
             try:
-                recovery.take_up(self._system, self._segments, self._shared, written)
-                fd = self._segments.get(written.segment).fd
-                self._system.datasync(fd)
-                deleted = self._system.is_deleted(fd)
+                if written.segment not in segments.taken_up:
+                    recovery.take_up(system, segments, self._shared, written)
+                fd = segments.get(written.segment).fd
+                system.datasync(fd)
+                deleted = system.is_deleted(fd)
             except OSError:
                 self._shared.poison(self._epoch)
                 raise failures.poisoned("the sync failed") from None
             if deleted:
                 raise StorageFailed("the log's file was deleted", hint="restore the folder; nothing was acknowledged")
-            self.check()
             return self._publish(written)
 
-    def _written(self) -> State:
-        written = self._shared.written.load()
-        if written is None:
-            raise LogCorruption("the shared state is damaged", file="log/shared", offset=0)
-        return written
+    def confirm(self, lsn: int) -> None:
+        """`sync` for who has written: DurabilityUnknown where nobody can be told that the disk has it."""
+        try:
+            self.sync(lsn)
+        except LogBusy as error:
+            raise failures.unconfirmed(error) from None
+
+    def refuse_lost(self, error: Exception) -> None:
+        """DurabilityUnknown, for everybody, when this is damage behind the durable end.
+
+        Whole frames were written there: a failed sync has given them up, and nobody may go on from them.
+        """
+        if isinstance(error, LogCorruption) and (error.first_lsn or 0) > self.state().lsn:
+            self._shared.poison(self._epoch)
+            raise failures.poisoned("what was written is not whole any more") from None
 
     def _publish(self, written: State) -> State:
         try:
             with self.lock:
                 self.check()  # a recovery takes this lock too: nobody of the old epoch touches the mark after it
-                mark = self.state()
+                mark = self._shared.mark.load() or self.state()
                 if written.lsn > mark.lsn:
                     self._shared.mark.store(written, mark.seq + 1)
                     mark = written

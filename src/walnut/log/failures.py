@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from walnut.errors import AccessDenied, DurabilityUnknown, StorageFailed, StorageFull, WalnutError
+from walnut.errors import AccessDenied, DurabilityUnknown, LogBusy, StorageFailed, StorageFull, WalnutError
 
 
 def storage_error(error: OSError, doing: str, *, where: str | None = None) -> WalnutError:
@@ -22,6 +22,15 @@ def storage_error(error: OSError, doing: str, *, where: str | None = None) -> Wa
         return AccessDenied(f"not allowed while {doing} ({name})", where=where, hint=hint)
     hint = "check the disk; nothing was acknowledged"
     return StorageFailed(f"the system failed while {doing} ({name})", where=where, hint=hint)
+
+
+def unconfirmed(error: LogBusy) -> DurabilityUnknown:
+    """The error for what was written when the lock to say that it is durable was not to be had."""
+    return DurabilityUnknown(
+        f"written, and not acknowledged: {error.message}",
+        where=error.where,
+        hint="a process that holds the lock is stopped or stuck: continue or end it, then look whether it is there",
+    )
 
 
 def poisoned(cause: str = "an earlier sync failed") -> DurabilityUnknown:

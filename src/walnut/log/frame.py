@@ -10,12 +10,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Annotated, TypeAlias
 
 import google_crc32c
 import msgspec
+from msgspec import Meta
 
 from walnut.errors import FormatTooNew, InvalidArgument
 from walnut.model.event import DELETE, INSERT, NONE, SCHEMA, UPDATE, Content, Event
+from walnut.model.ids import TOUCH_SIZE
 
 MAGIC = b"\xf5WF1"
 HEADER_SIZE = 96
@@ -23,6 +26,8 @@ ALIGNMENT = 8
 #: The last bytes of a frame: never zero, so that no sector's share of a whole frame is all zero.
 END = 0xE5
 MAX_BODY = 32 * 1024 * 1024
+#: LSNs, times and offsets lie below.
+MAX_NUMBER = 2**63
 
 # Frame types; 0 is reserved for prepared space, 2 and up for checkpoints and purges of later versions.
 EVENTS = 1
@@ -38,15 +43,20 @@ _PREAMBLE = struct.Struct("<IB3x")
 _RECORD = struct.Struct("<IBBHI16s")
 _PLACE = struct.Struct("<Q")
 RECORD_SIZE = _RECORD.size
+_RECORD_HEAD = struct.Struct("<IBBHI")
+_SALT_SIZE = 16
+_SALT_AT = RECORD_SIZE - _SALT_SIZE  # what is committed to, salt and data, are the record's last bytes
 PREAMBLE_SIZE = _PREAMBLE.size
 
+_ERASED = _RECORD.pack(0, ERASED, PLAIN, 0, 0, bytes(16))
+
 _OPS = (NONE, INSERT, UPDATE, DELETE)
-_OP_NUMBERS = {op: number for number, op in enumerate(_OPS)}
+OP_NUMBERS = {op: number for number, op in enumerate(_OPS)}
 
 _extend = google_crc32c.extend
 
 
-class Header(msgspec.Struct, frozen=True, array_like=True):
+class Header(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A frame's header. `synced_upto` is the LSN known durable when it was written; times are ns since 1970."""
 
     magic: bytes
@@ -76,26 +86,40 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
         return self.first_lsn + self.count - 1
 
 
-class Envelope(msgspec.Struct, frozen=True, array_like=True):
+_Hash16: TypeAlias = Annotated[bytes, Meta(min_length=16, max_length=16)]
+_Hash32: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
+_Number: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_NUMBER - 1)]
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An envelope on disk; LSN and times are the frame's, `txn_back` counts events back to the transaction's first."""
 
-    raw_id: bytes
+    raw_id: _Hash16
     kind: str
-    op: int
-    txn_back: int
+    op: _Number
+    txn_back: _Number
     touches: bytes
-    commitment: bytes
-    before_lsn: int | None = None
-    idem: bytes | None = None
-    schema: int = SCHEMA
+    commitment: _Hash32
+    before_lsn: _Number | None = None
+    idem: _Hash16 | None = None
+    schema: _Number = SCHEMA
 
 
 class Sealed(msgspec.Struct, frozen=True):
-    """A content made ready for the log: its bytes, its salt, and the commitment to both."""
+    """A content made ready for the log: its record in a frame, and the commitment to its salt and its bytes."""
 
-    data: bytes
-    salt: bytes
+    record: bytes
     commitment: bytes
+
+    @property
+    def data(self) -> bytes:
+        """The content's bytes."""
+        return self.record[RECORD_SIZE:]
+
+    @property
+    def salt(self) -> bytes:
+        """What keeps the commitment from being guessed."""
+        return self.record[_SALT_AT:RECORD_SIZE]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -123,7 +147,8 @@ def seal(content: Content, salt: bytes) -> Sealed:
             where="data",
             hint="integers have at most 64 bits; keys are strings; texts hold no lone surrogates",
         ) from None
-    return Sealed(data, salt, commit(data, salt))
+    record = _RECORD.pack(len(data), CONTENT, PLAIN, 0, 0, salt) + data
+    return Sealed(record, blake2b(record[_SALT_AT:], digest_size=32).digest())
 
 
 def encode_envelopes(envelopes: Sequence[Envelope]) -> bytes:
@@ -133,7 +158,7 @@ def encode_envelopes(envelopes: Sequence[Envelope]) -> bytes:
 
 def op_number(op: str) -> int:
     """The byte of an op."""
-    return _OP_NUMBERS[op]
+    return OP_NUMBERS[op]
 
 
 def encode(
@@ -151,23 +176,36 @@ def encode(
     offset: int,
 ) -> tuple[bytes, bytes]:
     """A whole frame for `offset` of a segment, and the chain hash after it; a content of None is an erased one."""
-    parts = [_PREAMBLE.pack(len(envelopes), PLAIN), envelopes]
-    for content in contents:
-        if content is None:
-            parts.append(_RECORD.pack(0, ERASED, PLAIN, 0, 0, bytes(16)))
-            continue
-        parts.append(_RECORD.pack(len(content.data), CONTENT, PLAIN, 0, 0, content.salt))
-        parts.append(content.data)
-    body = b"".join(parts)
+    body = b"".join(
+        (
+            _PREAMBLE.pack(len(envelopes), PLAIN),
+            envelopes,
+            *[_ERASED if content is None else content.record for content in contents],
+        )
+    )
     body += _PADDING[len(body) % ALIGNMENT]
-    if len(body) > MAX_BODY:
+    length = len(body)
+    if length > MAX_BODY:
         raise InvalidArgument(
-            f"a batch of {len(body)} bytes", where="items", hint=f"at most {MAX_BODY} bytes in one atomic batch"
+            f"a batch of {length} bytes", where="items", hint=f"at most {MAX_BODY} bytes in one atomic batch"
         )
     base = _extend(crc_seed, _PLACE.pack(offset))
-    fields = (len(body), first_lsn, len(contents), EVENTS, 0, 0, synced_upto, recorded_at, clock_raw, epoch, writer_id)
-    tail = _TAIL.pack(_extend(base, body), *fields, prev_hash)
-    data = b"".join((MAGIC, _extend(base, tail).to_bytes(4, "little"), tail, body))
+    tail = _TAIL.pack(
+        _extend(base, body),
+        length,
+        first_lsn,
+        len(contents),
+        EVENTS,
+        0,
+        0,
+        synced_upto,
+        recorded_at,
+        clock_raw,
+        epoch,
+        writer_id,
+        prev_hash,
+    )
+    data = MAGIC + _extend(base, tail).to_bytes(4, "little") + tail + body
     return data, blake2b(tail[4:] + envelopes, digest_size=32).digest()
 
 
@@ -182,27 +220,52 @@ def place(header: Header, body: bytes, *, prev_hash: bytes, crc_seed: int, offse
 
 def chain(header: bytes, envelopes: bytes) -> bytes:
     """The chain hash after a frame: everything in its header but the checksums, and its envelopes."""
-    hasher = blake2b(header[12:HEADER_SIZE], digest_size=32)
-    hasher.update(envelopes)
-    return hasher.digest()
+    return blake2b(header[12:HEADER_SIZE] + envelopes, digest_size=32).digest()
 
 
 def read_header(data: bytes, *, crc_seed: int, offset: int, at: int = 0) -> Header | None:
     """The header at `data[at:]` if it is whole and belongs at `offset` of its segment, else None."""
-    if len(data) - at < HEADER_SIZE or data[at : at + 4] != MAGIC:
+    return _header(data, at, _extend(crc_seed, _PLACE.pack(offset)))
+
+
+def _header(data: bytes, at: int, base: int) -> Header | None:
+    raw = data[at : at + HEADER_SIZE]
+    if len(raw) < HEADER_SIZE:
         return None
-    header = Header(*_HEADER.unpack_from(data, at))
-    base = _extend(crc_seed, _PLACE.pack(offset))
-    if _extend(base, data[at + 8 : at + HEADER_SIZE]) != header.header_crc:
+    header = Header(*_HEADER.unpack(raw))
+    if header.magic != MAGIC or _extend(base, raw[8:]) != header.header_crc:
         return None
-    if not PREAMBLE_SIZE < header.body_length <= MAX_BODY + ALIGNMENT or header.body_length % ALIGNMENT:
+    length = header.body_length
+    if not PREAMBLE_SIZE < length <= MAX_BODY + ALIGNMENT or length % ALIGNMENT:
+        return None
+    if not 0 < header.first_lsn < MAX_NUMBER - header.count or header.recorded_at >= MAX_NUMBER:
         return None
     return header
 
 
 def body_is_whole(header: Header, body: bytes, *, crc_seed: int, offset: int) -> bool:
-    """Whether the body's checksum holds."""
-    return len(body) == header.body_length and _extend(_extend(crc_seed, _PLACE.pack(offset)), body) == header.body_crc
+    """Whether the body's checksum holds, and its envelopes end within it: its chain hash can be told."""
+    return _is_whole(header, body, _extend(crc_seed, _PLACE.pack(offset)))
+
+
+def _is_whole(header: Header, body: bytes, base: int) -> bool:
+    length = header.body_length
+    return (
+        len(body) == length
+        and _extend(base, body) == header.body_crc
+        and _PREAMBLE.unpack_from(body)[0] <= length - PREAMBLE_SIZE
+    )
+
+
+def read_whole(data: bytes, *, crc_seed: int, offset: int, at: int = 0) -> tuple[Header, bytes] | None:
+    """Header and body at `data[at:]`, None if either is not whole or does not belong at `offset` of its segment."""
+    base = _extend(crc_seed, _PLACE.pack(offset))
+    header = _header(data, at, base)
+    if header is None:
+        return None
+    at += HEADER_SIZE
+    body = data[at : at + header.body_length]
+    return (header, body) if _is_whole(header, body, base) else None
 
 
 def envelope_section(body: bytes) -> bytes:
@@ -216,45 +279,75 @@ def envelope_section(body: bytes) -> bytes:
 
 
 def read_envelopes(header: Header, body: bytes) -> list[Envelope]:
-    """All envelopes of a checked body; ValueError when they do not decode or their number is off."""
+    """All envelopes of a checked body; ValueError when they do not decode or say what can't be."""
+    section = envelope_section(body)
     try:
-        envelopes = _envelopes_decoder.decode(envelope_section(body))
-    except msgspec.MsgspecError as error:
+        envelopes = _envelopes_decoder.decode(section)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"envelopes do not decode: {type(error).__name__}") from None
     if len(envelopes) != header.count:
         raise ValueError("number of envelopes is not the header's")
+    for lsn, each in enumerate(envelopes, header.first_lsn):
+        if len(each.touches) % TOUCH_SIZE or each.txn_back >= lsn:
+            raise ValueError("an envelope names what can't be")
+        if each.op >= len(_OPS):
+            raise FormatTooNew(f"op {each.op} at LSN {lsn}", hint="upgrade walnut")
     return envelopes
 
 
 def read_records(header: Header, body: bytes) -> list[tuple[bytes, bytes] | None]:
     """Salt and bytes of each event's content, None where erased; ValueError when lengths do not add up."""
-    length, _ = _PREAMBLE.unpack_from(body)
-    at = PREAMBLE_SIZE + length
-    records: list[tuple[bytes, bytes] | None] = []
-    while len(records) < header.count:
-        if at + RECORD_SIZE > len(body):
+    return [
+        None if span is None else (body[span[0] : span[0] + _SALT_SIZE], body[span[0] + _SALT_SIZE : span[1]])
+        for span in _spans(header, body)
+    ]
+
+
+def _spans(header: Header, body: bytes) -> list[tuple[int, int] | None]:
+    """From where to where each event's salt and content lie in the body, None where erased; ValueError."""
+    at, size = PREAMBLE_SIZE + int.from_bytes(body[:4], "little"), len(body)
+    spans: list[tuple[int, int] | None] = []
+    while len(spans) < header.count:
+        start = at + RECORD_SIZE
+        if start > size:
             raise ValueError("content records run past the body")
-        size, kind, codec, _flags, key_id, salt = _RECORD.unpack_from(body, at)
-        at += RECORD_SIZE
-        if at + size > len(body):
+        length, kind, codec, _flags, key_id = _RECORD_HEAD.unpack_from(body, at)
+        at = start + length
+        if at > size:
             raise ValueError("a content record runs past the body")
         if kind == CONTENT:
             if codec != PLAIN or key_id:
                 raise FormatTooNew(f"a content is in codec {codec}, key {key_id}", hint="upgrade walnut")
-            records.append((salt, body[at : at + size]))
+            spans.append((start - _SALT_SIZE, at))
         elif kind == ERASED:
-            records.append(None)
+            spans.append(None)
         elif kind != BLOB:
             raise FormatTooNew(f"a record is of type {kind}", hint="upgrade walnut")
-        at += size
-    return records
+    return spans
+
+
+def unsound(header: Header, body: bytes) -> tuple[str, int] | None:
+    """What is wrong with the events of a frame whose checksums hold, and from which LSN on. FormatTooNew."""
+    lsn = header.first_lsn
+    try:
+        _check_type(header)
+        for envelope, span in zip(read_envelopes(header, body), _spans(header, body), strict=True):
+            if span is not None:
+                content = body[span[0] : span[1]]
+                if blake2b(content, digest_size=32).digest() != envelope.commitment:
+                    return "a content does not match its commitment", lsn
+                read_content(content[_SALT_SIZE:])
+            lsn += 1
+    except ValueError as error:
+        return str(error), lsn
+    return None
 
 
 def read_content(data: bytes) -> Content:
     """Decode a content; ValueError when it does not."""
     try:
         return _content_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"content does not decode: {type(error).__name__}") from None
 
 
@@ -264,10 +357,14 @@ def read_events(header: Header, body: bytes) -> list[Event]:
     return [event(header, number, envelopes, records) for number in range(header.count)]
 
 
-def read_sections(header: Header, body: bytes) -> tuple[list[Envelope], list[tuple[bytes, bytes] | None]]:
-    """Envelopes and content records of a checked frame; the errors of `read_events`."""
+def _check_type(header: Header) -> None:
     if header.type != EVENTS:
         raise FormatTooNew(f"a frame is of type {header.type}", hint="upgrade walnut")
+
+
+def read_sections(header: Header, body: bytes) -> tuple[list[Envelope], list[tuple[bytes, bytes] | None]]:
+    """Envelopes and content records of a checked frame; the errors of `read_events`."""
+    _check_type(header)
     return read_envelopes(header, body), read_records(header, body)
 
 
@@ -277,8 +374,6 @@ def event(
     """The n-th event of a frame, its content decoded afresh: a caller may change what it was given."""
     envelope, record = envelopes[number], records[number]
     lsn = header.first_lsn + number
-    if not 0 <= envelope.op < len(_OPS):
-        raise FormatTooNew(f"op {envelope.op} at LSN {lsn}", hint="upgrade walnut")
     return Event(
         lsn=lsn,
         raw_id=envelope.raw_id,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import google_crc32c
 import msgspec
+from msgspec import Meta
 
 from walnut.errors import FormatTooNew, LogCorruption, NotAStore
 from walnut.system import System
@@ -11,6 +14,8 @@ from walnut.system import System
 FORMAT = 1
 _MAX_BYTES = 4096
 _SECRET = 32
+#: What bytes that are not the JSON we write raise; text that is no UTF-8 is a ValueError.
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,9 +27,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Format(msgspec.Struct, frozen=True, kw_only=True):
-    walnut: int
+    walnut: Annotated[int, Meta(ge=1)]
     log: str
-    created_at: int
+    created_at: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     compatible: int = 0
     incompatible: int = 0
 
@@ -84,7 +89,8 @@ def create_keys(system: System, folder: str, identity: Identity | None = None) -
 
 
 def create_format(system: System, folder: str, identity: Identity) -> None:
-    """Write FORMAT, which makes the folder a store, and sync the folder."""
+    """Write FORMAT, which makes the folder a store, and sync the folder; keys are on disk before it."""
+    system.sync_directory(folder)
     body = _Format(walnut=FORMAT, log=identity.log_id.hex(), created_at=identity.created_at)
     write_whole(system, f"{folder}/FORMAT", _line(msgspec.json.encode(body)))
     system.sync_directory(folder)
@@ -96,7 +102,7 @@ def load(system: System, folder: str) -> Identity:
         raise NotAStore("the folder is not a Walnut store", where=folder, hint="name the folder of a store")
     try:
         form = msgspec.json.decode(_read(system, f"{folder}/FORMAT", "FORMAT"), type=_Format)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         raise LogCorruption("the file FORMAT does not decode", file="FORMAT", offset=0) from None
     if form.walnut > FORMAT or form.incompatible:
         raise FormatTooNew(f"the store is of format {form.walnut}", where=folder, hint="upgrade walnut")
@@ -105,7 +111,7 @@ def load(system: System, folder: str) -> Identity:
         identity = Identity(
             log_id=bytes.fromhex(form.log), secret=bytes.fromhex(keys.secret), created_at=form.created_at
         )
-    except (msgspec.MsgspecError, ValueError):
+    except _UNREADABLE:
         raise LogCorruption("the file keys does not decode", file="keys", offset=0) from None
     if keys.log != form.log or len(identity.log_id) != 16 or len(identity.secret) != _SECRET:
         raise LogCorruption("the file keys is another store's", file="keys", offset=0)
@@ -117,6 +123,6 @@ def load_secret(system: System, folder: str, log_id: bytes) -> bytes | None:
     try:
         found = msgspec.json.decode(_read(system, f"{folder}/keys", "keys"), type=_Keys)
         secret = bytes.fromhex(found.secret)
-    except (LogCorruption, msgspec.MsgspecError, ValueError):
+    except (LogCorruption, *_UNREADABLE):
         return None
     return secret if found.log == log_id.hex() and len(secret) == _SECRET else None

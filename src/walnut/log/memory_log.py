@@ -16,7 +16,8 @@ import msgspec
 
 from walnut.errors import NotFound, StoreClosed
 from walnut.log import frame
-from walnut.log.admission import Entry, Overlay, admit, precheck
+from walnut.log.admission import Overlay, admit, precheck
+from walnut.log.entry import Entry
 from walnut.model.event import Event
 from walnut.model.results import Finding, Position, VerifyReport
 from walnut.ports import Appended, Batch, Ticket

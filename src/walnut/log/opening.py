@@ -7,7 +7,8 @@ is joined. A poisoned log is recovered under a new epoch: handles of the old one
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
@@ -18,6 +19,10 @@ from walnut.log.segments import Segments
 from walnut.log.shared import FileLock, Shared, State
 from walnut.system import System
 
+#: Each opening by who is alone begins one; the files have room for no more.
+_EPOCHS = 2**32
+#: Seconds for one whose opening failed, or who died, to let go of its presence after the write lock.
+_GRACE = 1.0
 _OURS = frozenset({"log", "views", "checkpoints", "keys.tmp", "FORMAT.tmp"})
 
 
@@ -79,6 +84,15 @@ class Opened:
             self._pause(deadline)
         return True
 
+    @contextmanager
+    def present_on_success(self) -> Iterator[None]:
+        """Give the presence lock back when opening fails, before the write lock: who looks next must find nobody."""
+        try:
+            yield
+        except BaseException:
+            self._system.unlock_file(self.presence_fd)
+            raise
+
     def _pause(self, deadline: float) -> None:
         if self._system.monotonic() > deadline:
             raise LogBusy("a verify or a repair has the store", where=self.folder, hint="try again when it is done")
@@ -108,7 +122,7 @@ def open_folder(system: System, folder: str, *, create: bool, limit: float) -> O
     _make_folders(system, f"{folder}/log")
     opened = Opened(system, folder, limit=limit)
     try:
-        with opened.write_lock:
+        with opened.write_lock, opened.present_on_success():
             _refuse_half_repaired(system, folder)
             if not system.exists(f"{folder}/FORMAT"):
                 _create(system, opened)
@@ -184,28 +198,30 @@ def _holds_something(system: System, path: str, name: str) -> bool:
 
 def _enter(system: System, opened: Opened) -> None:
     """Take our place: recover when alone or poisoned, else join. Under the write lock."""
-    shared = opened.shared
-    if opened.alone():
-        _clear_leftovers(system, f"{opened.folder}/log")
-        opened.epoch = _recover(system, opened)
-        return
-    if shared.poisoned():
-        opened.segments.discover()
-        with opened.sync_lock:
-            opened.epoch = _recover(system, opened)
-        return
-    head = shared.head()
-    if head is None or head[1] != system.boot_id():
-        raise LogCorruption(
-            "the shared state is damaged while others have the store open",
-            file="log/shared",
-            offset=0,
-            hint="close every process that has it open, then open it again",
-        )
-    opened.segments.discover()
-    opened.epoch = head[0]
-    with opened.sync_lock:
-        recovery.soil(shared)
+    deadline = system.monotonic() + _GRACE
+    while not opened.alone():
+        if opened.shared.poisoned():
+            opened.segments.discover()
+            with opened.sync_lock:
+                opened.epoch = _recover(system, opened)
+            return
+        head = opened.shared.head()
+        if head is not None and head[1] == system.boot_id():
+            opened.segments.discover()
+            opened.epoch = head[0]
+            with opened.sync_lock:
+                recovery.soil(opened.shared)
+            return
+        if system.monotonic() > deadline:
+            raise LogCorruption(
+                "the shared state is damaged while others have the store open",
+                file="log/shared",
+                offset=0,
+                hint="close every process that has it open, then open it again",
+            )
+        system.sleep(0.002)
+    _clear_leftovers(system, f"{opened.folder}/log")
+    opened.epoch = _recover(system, opened)
 
 
 def _recover(system: System, opened: Opened) -> int:
@@ -217,14 +233,28 @@ def _recover(system: System, opened: Opened) -> int:
     ending = recovery.find_end(system, segments, mark)
     head = shared.head()
     epoch = 1 + max(mark.epoch if mark else 0, head[0] if head else 0, ending.state.epoch)
+    if epoch >= _EPOCHS:
+        raise LogCorruption("an epoch that was never reached", file="log/shared", offset=4)
     try:
-        if mark is None:  # who made the store may have died before its name was on disk
-            system.sync_directory(opened.folder)
+        if mark is None:
+            _sync_names(system, opened.folder)
         recovery.make_durable(system, segments, ending.state, mark)
     except OSError as error:
         raise failures.storage_error(error, "making the end of the log durable") from None
     recovery.begin_epoch(system, shared, ending, epoch=epoch)
     return epoch
+
+
+def _sync_names(system: System, folder: str) -> None:
+    """Whoever made the store, or a folder above it, may have died before its name was on disk."""
+    while True:
+        try:
+            system.sync_directory(folder)
+        except PermissionError:  # somebody else's folder
+            return
+        if folder == "/":
+            return
+        folder = folder.rpartition("/")[0] or "/"
 
 
 def _first_segment(system: System, opened: Opened) -> None:

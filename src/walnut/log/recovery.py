@@ -13,6 +13,7 @@ segment at which no valid frame with the expected LSN and chain hash begins.
 
 from __future__ import annotations
 
+import errno
 from enum import Enum
 
 import msgspec
@@ -98,6 +99,8 @@ def _start(segments: Segments, place: Segment, mark: State | None) -> State:
         header = place.header
         recorded_at = _newest_time(segments, place.number, mark)
         return State(place.number, segment.HEADER_SIZE, header.first_lsn - 1, header.chain, recorded_at)
+    if not segment.HEADER_SIZE <= mark.end <= place.header.capacity:
+        raise segments.damage("acknowledged frames are missing", place, offset=place.header.capacity, last=mark.lsn)
     if mark.frame:
         last = segments.raw_frame(place, mark.frame)
         if last is None or last.end != mark.end or last.header.last_lsn != mark.lsn or last.chain() != mark.chain:
@@ -207,10 +210,34 @@ def make_durable(system: System, segments: Segments, state: State, mark: State |
 
 
 def _write_again(system: System, segments: Segments, place: Segment, start: int, end: int) -> None:
+    if end > place.header.capacity:
+        raise segments.damage("the log's end lies behind its segment", place, offset=place.header.capacity)
     data = system.read_at(place.fd, end - start, start)
+    if not _whole(place, data, start):
+        raise OSError(errno.EIO, "what was written has left the page cache and is not on the disk")
     system.write_at(place.fd, data, start)
     if system.read_at(place.fd, end - start, start) != data:
         raise segments.damage("bytes changed while they were written again", place, offset=start)
+
+
+def _whole(place: Segment, data: bytes, start: int) -> bool:
+    """Whether these bytes of a segment are whole frames: pages that a failed sync gave up may be read as they were."""
+    at = 0
+    if start == 0:
+        at = segment.HEADER_SIZE
+        try:
+            segment.decode_header(data[:at], file=place.file)
+        except LogCorruption:
+            return False
+    while at < len(data):
+        header = frame.read_header(data, crc_seed=place.seed, offset=start + at, at=at)
+        if header is None:
+            return False
+        body = data[at + frame.HEADER_SIZE : at + header.length]
+        if not frame.body_is_whole(header, body, crc_seed=place.seed, offset=start + at):
+            return False
+        at += header.length
+    return at == len(data)
 
 
 def take_up(system: System, segments: Segments, shared: Shared, state: State) -> None:

@@ -8,6 +8,7 @@ by running it again, and until it is the store is not opened: some of its files 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -23,8 +24,14 @@ from walnut.system import System
 
 LOST = "log.lost"
 _READY = "READY"
+_MARK = "log/mark"
+_MAX_READY = 64 << 20
+_ASIDE = re.compile(r"damaged-[0-9]{1,9}")
 _LOST_AT_ONCE = 1000
 _BUSY_LIMIT = 10.0
+#: No event takes fewer bytes in a frame: no LSN can be higher than what the files, missing ones too, have room for.
+_LEAST_EVENT = 88
+_MOST_MISSING = 1024
 
 
 class _Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +62,7 @@ def _alone(system: System, folder: str, *, accept_loss: bool) -> RepairReport:
             raise LogBusy("another process has the store open", where=folder, hint="close it first")
         if system.exists(f"{folder}/{segment.REPAIRING}"):
             return _swap(system, folder)
-        report = verify_folder(system, folder)
+        report = verify_folder(system, folder, alone=True)
         if report.ok:
             return _told(repaired=False, kept=report.events)
         identity, spoiled = _identity(system, folder)
@@ -161,14 +168,28 @@ def _unknown(identity: Identity, number: int) -> segment.SegmentHeader:
     )
 
 
-def _good_frames(system: System, sources: list[_Source]) -> Iterator[Frame]:
-    """Every whole frame in LSN order; what a follower states again is the follower's."""
+def _highest_lsn(system: System, sources: list[_Source], mark: State | None) -> int:
+    """The highest LSN there can be; LogCorruption when the mark names a higher one."""
+    numbers = [source.place.number for source in sources] + ([mark.segment] if mark is not None else [])
+    missing = min(max(numbers, default=0) - len(sources), _MOST_MISSING)
+    room = sum(system.file_size(source.place.fd) for source in sources) + max(missing, 0) * segment.LARGEST
+    highest = room // _LEAST_EVENT
+    if mark is not None and mark.lsn > highest:
+        hint = "restore a backup, or put the file log/mark aside and repair again"
+        raise LogCorruption("the mark names more events than the files have room for", file=_MARK, offset=0, hint=hint)
+    return highest
+
+
+def _good_frames(system: System, sources: list[_Source], highest: int) -> Iterator[Frame]:
+    """Every sound frame in LSN order; what a follower states again is the follower's."""
     last = 0
     for at, source in enumerate(sources):
         limit = min((each.first_lsn for each in sources[at + 1 :] if each.first_lsn), default=None)
         found = next_good(system, source.place, segment.HEADER_SIZE, source.stop)
         while found is not None:
-            if found.header.first_lsn > last and (limit is None or found.header.first_lsn < limit):
+            lsn, end = found.header.first_lsn, found.header.last_lsn
+            fits = last < lsn <= end <= highest and (limit is None or lsn < limit)
+            if fits and frame.unsound(found.header, found.body) is None:
                 last = found.header.last_lsn
                 yield found
             found = next_good(system, source.place, found.end, source.stop)
@@ -181,7 +202,7 @@ def _survey(system: System, folder: str, identity: Identity) -> tuple[int, tuple
     kept, last = 0, 0
     lost: list[tuple[int, int]] = []
     try:
-        for each in _good_frames(system, sources):
+        for each in _good_frames(system, sources, _highest_lsn(system, sources, mark)):
             if each.header.first_lsn > last + 1:
                 lost.append((last + 1, each.header.first_lsn - 1))
             kept, last = kept + each.header.count, each.header.last_lsn
@@ -286,7 +307,7 @@ def _rebuild(system: System, folder: str, identity: Identity, told: RepairReport
     generation = 1 + max((source.place.header.generation for source in sources), default=0)
     builder = _Builder(system, new, identity, generation)
     try:
-        for each in _good_frames(system, sources):
+        for each in _good_frames(system, sources, _highest_lsn(system, sources, mark)):
             builder.fill(each.header.first_lsn - 1)
             builder.copy(each)
     finally:
@@ -328,8 +349,11 @@ def _swap(system: System, folder: str) -> RepairReport:
 def _read_ready(system: System, folder: str) -> _Ready:
     fd = system.open_file(f"{folder}/{segment.REPAIRING}", write=False)
     try:
-        return msgspec.json.decode(system.read_at(fd, system.file_size(fd), 0), type=_Ready)
-    except msgspec.MsgspecError:
-        raise LogCorruption("the list of repaired files is damaged", file=segment.REPAIRING, offset=0) from None
+        ready = msgspec.json.decode(system.read_at(fd, _MAX_READY, 0), type=_Ready)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        ready = None
     finally:
         system.close_file(fd)
+    if ready is None or not _ASIDE.fullmatch(ready.aside) or not all(map(segment.parse_name, ready.fresh)):
+        raise LogCorruption("the list of repaired files is damaged", file=segment.REPAIRING, offset=0)
+    return ready

@@ -25,8 +25,10 @@ REPAIRING = "log.new/READY"
 INCOMPATIBLE = 0
 
 _HEADER = struct.Struct("<8sIHHQQ16sQIIQQQ32sB7xQQ")
-_NAME = re.compile(r"seg-(\d{12})\.g(\d+)")
+_NAME = re.compile(r"seg-([0-9]{12})\.g([0-9]{1,10})")
 _ZEROS = bytes(1024 * 1024)
+#: Never written: the next one would have no number.
+_LAST_GENERATION = 2**32 - 1
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +101,9 @@ def decode_header(data: bytes, *, file: str) -> SegmentHeader:
     log_id, number, generation, epoch, first_lsn, prev_end, prev_last, chain, algorithm, room, created = rest
     if algorithm != CHAIN_BLAKE2B_256:
         raise FormatTooNew(f"the segment's chain is of kind {algorithm}", where=file, hint="upgrade walnut")
+    follows = first_lsn == prev_last + 1 and first_lsn < 2**63 and prev_end < 2**63 and (number > 1 or first_lsn == 1)
+    if not follows or not HEADER_SIZE <= room < 2**63 or generation == _LAST_GENERATION:
+        raise LogCorruption("the segment's header says what can't be", file=file, offset=0)
     return SegmentHeader(
         log_id=log_id,
         number=number,

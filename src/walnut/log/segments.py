@@ -30,7 +30,7 @@ class Segment(msgspec.Struct, frozen=True):
         return self.header.number
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """A frame that was read and whose checksums hold."""
 
     header: Header
@@ -75,7 +75,11 @@ class Segments:
     def discovered(self) -> dict[int, int]:
         """The same, whatever is missing."""
         found: dict[int, int] = {}
-        for entry in self._system.list_folder(self.folder):
+        try:
+            entries = self._system.list_folder(self.folder)
+        except OSError as error:
+            raise failures.storage_error(error, "looking for segments") from None
+        for entry in entries:
             parsed = segment.parse_name(entry)
             if parsed:
                 found[parsed[0]] = max(parsed[1], found.get(parsed[0], 0))
@@ -105,8 +109,10 @@ class Segments:
             raise failures.storage_error(error, "opening a segment") from None
         try:
             header = self._check_segment(fd, f"log/{file}", number, generation)
-        except BaseException:
+        except BaseException as error:
             self._system.close_file(fd)
+            if isinstance(error, OSError):
+                raise failures.storage_error(error, "opening a segment") from None
             raise
         return Segment(header, path, f"log/{file}", fd, frame.seed(self._log_id, number))
 
@@ -148,6 +154,8 @@ class Segments:
 
     def raw_frame(self, place: Segment, offset: int) -> Frame | None:
         """The whole and valid frame at `offset`, else None."""
+        if offset >= place.header.capacity:  # an index that lies names any offset
+            return None
         head = self._read(place, frame.HEADER_SIZE, offset)
         header = frame.read_header(head, crc_seed=place.seed, offset=offset)
         if header is None:
@@ -162,29 +170,37 @@ class Segments:
 
         For ranges that are known to be whole: anything else there is LogCorruption.
         """
-        buffer, base = b"", start
+        buffer, base, crc_seed = b"", start, place.seed
         while start < end:
             at = start - base
-            header = frame.read_header(buffer, crc_seed=place.seed, offset=start, at=at)
-            if header is None or len(buffer) < at + header.length:
-                want = max(CHUNK, header.length) if header else CHUNK
-                buffer, base, at = self._read(place, min(want, end - start), start), start, 0
-                header = frame.read_header(buffer, crc_seed=place.seed, offset=start)
-                if header is not None and len(buffer) < header.length <= end - start:
-                    buffer = self._read(place, header.length, start)
-            body_at = at + frame.HEADER_SIZE
-            if header is None:
-                raise self.damage("a frame's header is damaged", place, offset=start, lsn=lsn)
-            body = buffer[body_at : at + header.length]
-            if not frame.body_is_whole(header, body, crc_seed=place.seed, offset=start):
-                raise self.damage("a frame's body is damaged", place, offset=start, lsn=lsn, last=header.last_lsn)
+            whole = frame.read_whole(buffer, crc_seed=crc_seed, offset=start, at=at)
+            if whole is None:  # bad, or not all of it is in the buffer
+                buffer, base, at = self._around(place, start, end), start, 0
+                whole = frame.read_whole(buffer, crc_seed=crc_seed, offset=start)
+            if whole is None:
+                raise self._bad_frame(place, buffer, start, lsn)
+            header, body = whole
             if header.first_lsn != lsn or not header.count:
                 raise self.damage("LSNs are not dense", place, offset=start, lsn=lsn)
-            yield Frame(header, buffer[at:body_at], body, start)
-            start += header.length
+            yield Frame(header, buffer[at : at + frame.HEADER_SIZE], body, start)
+            start += frame.HEADER_SIZE + header.body_length
             lsn += header.count
         if start != end:
             raise self.damage("a frame runs past the segment's end", place, offset=end, lsn=lsn)
+
+    def _around(self, place: Segment, start: int, end: int) -> bytes:
+        """What is to be read at once from `start` on: many frames, or all of a large one that ends by `end`."""
+        data = self._read(place, min(CHUNK, end - start), start)
+        header = frame.read_header(data, crc_seed=place.seed, offset=start)
+        if header is not None and len(data) < header.length <= end - start:
+            return self._read(place, header.length, start)
+        return data
+
+    def _bad_frame(self, place: Segment, data: bytes, offset: int, lsn: int) -> WalnutError:
+        header = frame.read_header(data, crc_seed=place.seed, offset=offset)
+        if header is None:
+            return self.damage("a frame's header is damaged", place, offset=offset, lsn=lsn)
+        return self.damage("a frame's body is damaged", place, offset=offset, lsn=lsn, last=header.last_lsn)
 
     def damage(
         self, message: str, place: Segment, *, offset: int, lsn: int | None = None, last: int | None = None

@@ -20,6 +20,8 @@ from walnut.system import MappedFile, System
 SIZE = 4096
 #: Who looks while two stores follow each other may find either slot half stored: it looks again.
 _TRIES = 100
+#: Numbers from here on were never written: too little could follow them.
+_LIMIT = 2**62
 _SLOT = struct.Struct("<IIQ16sQQQQ32s16sQII")
 _BODY = struct.Struct("<IQ16sQQQQ32s16sQII")
 SLOT_SIZE = 128
@@ -27,10 +29,11 @@ MARK_SLOTS = (0, 2048)
 _WRITTEN_SLOTS = (1024, 2048)
 _HEAD = struct.Struct("<IIII16s16s")
 _INTENT = struct.Struct("<IIQQ")
-_INTENT_AT = 512
+_INTENT_BODY = struct.Struct("<IQQ")
+_INTENT_SPAN = slice(512, 536)
 _POISON_AT = 256
 _HEALTH = slice(0, 260)
-_HOLDER_AT = {"write": 264, "sync": 268}
+_HOLDER_AT = {"write": slice(264, 268), "sync": slice(268, 272)}
 
 _value = google_crc32c.value
 
@@ -62,6 +65,8 @@ def newest(mapped: MappedFile | bytes, places: tuple[int, int], log_id: bytes) -
         crc, epoch, seq, boot, segment, end, lsn, frame, chain, owner, recorded, clean, _ = _SLOT.unpack_from(data)
         if crc != _value(data[4:]) or owner != log_id or (best is not None and best.seq >= seq):
             continue
+        if max(seq, segment, end, lsn, frame) >= _LIMIT or recorded >= 2 * _LIMIT:
+            continue
         best = State(segment, end, lsn, chain, recorded, frame, epoch, boot, clean, seq)
     return best
 
@@ -73,6 +78,7 @@ class Slots:
         self._mapped = mapped
         self._places = places
         self._log_id = log_id
+        self._slots = (slice(places[0], places[0] + SLOT_SIZE), slice(places[1], places[1] + SLOT_SIZE))
         self._span = slice(places[0], places[1] + SLOT_SIZE)
         self._known: tuple[bytes, State | None] = (b"", None)
 
@@ -82,8 +88,8 @@ class Slots:
             raw = self._mapped[self._span]
         except ValueError:  # unmapped by another thread
             raise StoreClosed("the log is closed", hint="open the store again") from None
-        known = self._known
-        return known[1] if raw == known[0] else self._decode()
+        known, state = self._known
+        return state if raw == known else self._decode()
 
     def _decode(self) -> State | None:
         places = (0, self._places[1] - self._places[0])
@@ -99,6 +105,8 @@ class Slots:
 
     def store(self, state: State, seq: int) -> None:
         """Write `state` as number `seq` into the slot that its predecessor is not in; its lock is held."""
+        if state.seq != seq:
+            state = msgspec.structs.replace(state, seq=seq)
         body = _BODY.pack(
             state.epoch,
             seq,
@@ -114,12 +122,11 @@ class Slots:
             0,
         )
         data = _value(body).to_bytes(4, "little") + body
-        turn = seq % 2
-        place = self._places[turn]
-        self._mapped[place : place + SLOT_SIZE] = data
-        raw = self._mapped[self._span]
-        if raw[:SLOT_SIZE] == data or raw[-SLOT_SIZE:] == data:  # what is there, not what was meant
-            self._known = (raw, state if state.seq == seq else msgspec.structs.replace(state, seq=seq))
+        mapped = self._mapped
+        mapped[self._slots[seq % 2]] = data
+        raw = mapped[self._span]
+        if raw.startswith(data) or raw.endswith(data):  # what is there, not what was meant
+            self._known = (raw, state)
 
 
 class Shared:
@@ -144,8 +151,9 @@ class Shared:
     def _open(self, system: System, path: str) -> MappedFile:
         fd = system.open_file(path, create=True)
         self._fds.append(fd)
-        if system.file_size(fd) < SIZE:
-            system.truncate(fd, SIZE)
+        size = system.file_size(fd)
+        if size < SIZE:  # written, not only made longer: a map of a hole kills its process when the disk is full
+            system.write_at(fd, bytes(SIZE - size), size)
         return system.map_file(fd, SIZE, write=True)
 
     # -- the volatile part ----------------------------------------------------------------------------------------
@@ -186,14 +194,14 @@ class Shared:
 
     def intend(self, segment: int, end: int) -> None:
         """Announce what is about to be written."""
-        body = _INTENT.pack(0, 0, segment, end)[4:]
+        body = _INTENT_BODY.pack(0, segment, end)
         data = _value(body).to_bytes(4, "little") + body
-        self._map[_INTENT_AT : _INTENT_AT + 24] = data
+        self._map[_INTENT_SPAN] = data
         self._intent = (data, (segment, end))
 
     def intended(self) -> tuple[int, int] | None:
         """Segment and end announced last, None when torn."""
-        data = self._map[_INTENT_AT : _INTENT_AT + 24]
+        data = self._map[_INTENT_SPAN]
         known = self._intent
         if data == known[0]:
             return known[1]
@@ -202,13 +210,11 @@ class Shared:
 
     def holder(self, lock: str) -> int:
         """The process that took a lock last."""
-        at = _HOLDER_AT[lock]
-        return int.from_bytes(self._map[at : at + 4], "little")
+        return int.from_bytes(self._map[_HOLDER_AT[lock]], "little")
 
-    def set_holder(self, lock: str, process: int) -> None:
-        """Leave this process's number for the error of those who wait in vain."""
-        at = _HOLDER_AT[lock]
-        self._map[at : at + 4] = process.to_bytes(4, "little")
+    def set_holder(self, lock: str, process: bytes) -> None:
+        """Leave this process's number (4 bytes) for the error of those who wait in vain."""
+        self._map[_HOLDER_AT[lock]] = process
 
     def flush_mark(self) -> None:
         """Put the mark on disk."""
@@ -232,11 +238,16 @@ class FileLock:
         self.thread = system.lock()
         self._system = system
         self._fd = system.open_file(path, create=True)
+        self._path = path
         self._folder = path.rpartition("/")[0]
         self._name = name
         self._limit = limit
-        self._process = system.process_id()
+        self._process = system.process_id().to_bytes(4, "little")
         self.shared: Shared | None = None
+
+    def in_place(self) -> bool:
+        """Whether the file that is locked is the one at its path: its folder was not moved or replaced."""
+        return self._system.path_identity(self._path) == self._system.file_identity(self._fd)
 
     def reset(self) -> None:
         """Let go, held or not: after an interrupt that may have come between taking it and saying so.
@@ -260,8 +271,9 @@ class FileLock:
             if isinstance(error, OSError):
                 raise failures.storage_error(error, "taking a lock") from None
             raise
-        if self.shared is not None:
-            self.shared.set_holder(self._name, self._process)
+        shared = self.shared
+        if shared is not None:
+            shared.set_holder(self._name, self._process)
 
     def _wait(self, attempt: Callable[[], bool]) -> None:
         deadline = self._system.monotonic() + self._limit
@@ -287,7 +299,7 @@ class FileLock:
         except OSError:
             return 0
         try:
-            return int.from_bytes(self._system.read_at(fd, 4, _HOLDER_AT[self._name]), "little")
+            return int.from_bytes(self._system.read_at(fd, 4, _HOLDER_AT[self._name].start), "little")
         finally:
             self._system.close_file(fd)
 
@@ -296,11 +308,11 @@ class FileLock:
         self._system.unlock_file(self._fd)
         self.thread.release()
 
-    def __enter__(self) -> None:
-        self.acquire()
+    __enter__ = acquire
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        self._system.unlock_file(self._fd)
+        self.thread.release()
 
     def close(self) -> None:
         """Let go of the file."""

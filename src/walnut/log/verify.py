@@ -100,22 +100,12 @@ def _damage(place: Segment, at: int, message: str, seen: Checked, following: Fra
 def _check_frame(place: Segment, each: Frame, seen: Checked) -> None:
     """Chain, envelopes, contents, commitments of one frame whose checksums hold."""
     header = each.header
-
-    def wrong(message: str, lsn: int) -> LogCorruption:
-        return LogCorruption(message, file=place.file, offset=each.offset, first_lsn=lsn, last_lsn=header.last_lsn)
-
+    problem = frame.unsound(header, each.body)
     if header.prev_hash != seen.chain:
-        raise wrong("the chain is broken", header.first_lsn)
-    try:
-        envelopes = frame.read_envelopes(header, each.body)
-        records = frame.read_records(header, each.body)
-        for lsn, (envelope, record) in enumerate(zip(envelopes, records, strict=True), header.first_lsn):
-            if record is not None and frame.commit(record[1], record[0]) != envelope.commitment:
-                raise wrong("a content does not match its commitment", lsn)
-            if record is not None:
-                frame.read_content(record[1])
-    except ValueError as error:
-        raise wrong(str(error), header.first_lsn) from None
+        problem = ("the chain is broken", header.first_lsn)
+    if problem is not None:
+        message, lsn = problem
+        raise LogCorruption(message, file=place.file, offset=each.offset, first_lsn=lsn, last_lsn=header.last_lsn)
     seen.chain = each.chain()
     seen.lsn = header.last_lsn
     seen.frames += 1
@@ -125,6 +115,7 @@ def _check_frame(place: Segment, each: Frame, seen: Checked) -> None:
 
 def next_good(system: System, place: Segment, start: int, stop: int) -> Frame | None:
     """The first whole frame at or behind `start`."""
+    stop = min(stop, system.file_size(place.fd))
     data = system.read_at(place.fd, stop - start, start) if stop > start else b""
     at = data.find(frame.MAGIC)
     while at >= 0:
@@ -161,16 +152,31 @@ def read_mark(system: System, folder: str, log_id: bytes) -> State | None:
     return newest(data, MARK_SLOTS, log_id)
 
 
-def verify_folder(system: System, folder: str, *, progress: Progress | None = None) -> VerifyReport:
-    """Check a store offline, read-only; whoever has it open may go on. NotAStore, FormatTooNew."""
-    report = _verify_log(system, folder, progress)
+def verify_folder(
+    system: System, folder: str, *, progress: Progress | None = None, alone: bool = False
+) -> VerifyReport:
+    """Check a store offline, read-only; whoever has it open may go on. NotAStore, FormatTooNew.
+
+    `alone`: the caller holds the presence lock, so that what lies behind the mark is no writer's work.
+    """
+    report = _verify_log(system, folder, progress, alone=alone)
     if system.exists(f"{folder}/{segment.REPAIRING}"):
         unfinished = Finding(file=segment.REPAIRING, offset=0, message="a repair was interrupted: run it again")
         report = msgspec.structs.replace(report, ok=False, findings=(unfinished, *report.findings))
     return report
 
 
-def _verify_log(system: System, folder: str, progress: Progress | None) -> VerifyReport:
+def end_of(system: System, folder: str) -> State:
+    """Where the log of a store ends, as `verify_folder` finds it. LogCorruption, NotAStore, FormatTooNew."""
+    log_id = keys.load(system, folder).log_id
+    segments = Segments(system, f"{folder}/log", log_id, write=False)
+    try:
+        return _end(system, segments, folder, read_mark(system, folder, log_id))
+    finally:
+        segments.close()
+
+
+def _verify_log(system: System, folder: str, progress: Progress | None, *, alone: bool) -> VerifyReport:
     try:
         identity = keys.load(system, folder)
     except LogCorruption as error:
@@ -178,7 +184,7 @@ def _verify_log(system: System, folder: str, progress: Progress | None) -> Verif
     mark = read_mark(system, folder, identity.log_id)
     segments = Segments(system, f"{folder}/log", identity.log_id, write=False)
     try:
-        end = _end(system, segments, folder, mark)
+        end = recovery.find_end(system, segments, mark).state if alone else _end(system, segments, folder, mark)
         return verify_segments(system, segments, end, progress=progress)
     except LogCorruption as error:
         return _as_far_as_it_goes(system, segments, mark, error, progress)

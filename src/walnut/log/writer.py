@@ -7,18 +7,22 @@ where it is and a new segment is begun. A new segment is begun only after its pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
-from walnut.errors import InvalidArgument, LogCorruption
+from walnut.errors import InvalidArgument, LogCorruption, StorageFailed
 from walnut.log import failures, frame, recovery, segment
-from walnut.log.admission import Entry
 from walnut.log.catalog import Catalog
-from walnut.log.frame import Envelope, Sealed
+from walnut.log.entry import Entry
+from walnut.log.frame import OP_NUMBERS, Envelope, Sealed
 from walnut.log.segments import Segment, Segments
 from walnut.log.shared import FileLock, Shared, State
 from walnut.system import System
+
+#: Entries of one frame, and their contents.
+_Group: TypeAlias = tuple[Sequence[Entry], Sequence[Sealed]]
 
 
 class Writer:
@@ -100,47 +104,45 @@ class Writer:
         self._shared.written.store(state, state.seq)
         return state
 
-    def write(self, state: State, entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> State:
-        """Append `entries` (their contents by the identity of their drafts) in one write; returns the new end.
+    def write(self, state: State, entries: Sequence[Entry], contents: Sequence[Sealed]) -> int:
+        """Append `entries` with a content each in one write; returns the last LSN.
 
         StorageFull, StorageFailed: nothing of it counts, and the next writer looks at what is there.
         """
-        frames = [
-            (group, _envelopes(group, contents), [contents[id(e.draft)] for e in group]) for group in _groups(entries)
-        ]
-        need = 0
-        for _, envelopes, sealed in frames:
-            need += _room(envelopes, sealed)
-        place = self._segments.get(state.segment)
+        mark = self._shared.mark.load()
+        synced = mark.lsn if mark is not None else 0
+        groups = _groups(entries, contents)
         try:
-            if state.end + need > place.header.capacity:
-                state = self.roll(state, need=need)
+            place = self._segments.get(state.segment)
+            data, frames, after = self._encode(place, state, groups, synced)
+            if after.end > place.header.capacity:
+                state = self.roll(state, need=len(data))
                 place = self._segments.get(state.segment)
-            mark = self._shared.mark.load()
-            synced = mark.lsn if mark is not None else 0
-            starts, data, after = self._encode(place, state, frames, synced)
+                data, frames, after = self._encode(place, state, groups, synced)
             self._shared.intend(after.segment, after.end)
             self._system.write_at(place.fd, data, state.end)
         except OSError as error:
             raise failures.storage_error(error, "writing to the log") from None
-        for start, (group, envelopes, _), end in zip(starts, frames, [*starts[1:], after], strict=True):
-            self._catalog.add(start=start, first_lsn=group[0].lsn, end=end.end, chain=end.chain, envelopes=envelopes)
-        return self._publish(after)
+        for start, envelopes, end in frames:
+            self._catalog.add(start=start, after=end, envelopes=envelopes)
+        self._shared.written.store(after, after.seq)
+        return after.lsn
 
     def _encode(
         self,
         place: Segment,
         state: State,
-        frames: Sequence[tuple[Sequence[Entry], list[Envelope], list[Sealed]]],
+        groups: Sequence[_Group],
         synced: int,
-    ) -> tuple[list[State], bytes, State]:
-        starts, parts = [], []
-        for group, envelopes, sealed in frames:
-            starts.append(state)
-            first = group[0]
+    ) -> tuple[bytes, list[tuple[State, list[Envelope], State]], State]:
+        """One frame a group, lying from `state` on: their bytes, envelopes between two ends, and the last end."""
+        parts, frames, seq = [], [], state.seq + 1
+        for entries, contents in groups:
+            first = entries[0]
+            envelopes = _envelopes(entries, contents)
             data, chain = frame.encode(
                 envelopes=frame.encode_envelopes(envelopes),
-                contents=sealed,
+                contents=contents,
                 first_lsn=first.lsn,
                 synced_upto=synced,
                 recorded_at=first.recorded_at,
@@ -151,23 +153,30 @@ class Writer:
                 crc_seed=place.seed,
                 offset=state.end,
             )
-            parts.append(data)
-            state = State(
+            after = State(
                 state.segment,
                 state.end + len(data),
-                group[-1].lsn,
+                entries[-1].lsn,
                 chain,
                 first.recorded_at,
                 state.end,
                 self.epoch,
                 state.boot_id,
                 0,
-                state.seq,
+                seq,
             )
-        return starts, b"".join(parts), state
+            parts.append(data)
+            frames.append((state, envelopes, after))
+            state = after
+        return parts[0] if len(parts) == 1 else b"".join(parts), frames, state
 
     def roll(self, state: State, *, need: int = 0) -> State:
-        """Begin the next segment, after the predecessor is on disk. Raises OSError; a failed sync poisons."""
+        """Begin the next segment, after the predecessor is on disk. Raises OSError; a failed sync poisons.
+
+        A new file is the one thing that is found by the store's path and not by what is open: StorageFailed when
+        another store is there by now.
+        """
+        self._refuse_elsewhere()
         number = state.segment + 1
         place = self._segments.get(state.segment)
         self._shared.intend(number, 0)
@@ -191,52 +200,48 @@ class Writer:
         )
         segment.install(self._system, self._segments.folder, header)
         self._sync_names()
+        self._refuse_elsewhere()  # making a segment may take a while
         self._segments.discover()
         self._segments.taken_up.add(number)
         return self._begin_segment(state, number)
+
+    def _refuse_elsewhere(self) -> None:
+        if not self.lock.in_place():
+            hint = "open the store again where it is now; nothing was acknowledged"
+            raise StorageFailed("the store's folder was moved, deleted or replaced", hint=hint)
 
 
 def _whole_mebibytes(size: int) -> int:
     return -(-size // segment.SMALLEST) * segment.SMALLEST
 
 
-def _groups(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _groups(entries: Sequence[Entry], contents: Sequence[Sealed]) -> list[_Group]:
     """Entries by frame: one, unless adopted times differ (a frame has one time)."""
-    if len(entries) == 1:
-        yield entries
-        return
+    if len(entries) == 1 or len({(entry.recorded_at, entry.clock_raw) for entry in entries}) == 1:
+        return [(entries, contents)]
+    groups: list[_Group] = []
     start = 0
     for at in range(1, len(entries)):
         before, entry = entries[at - 1], entries[at]
         if (entry.recorded_at, entry.clock_raw) != (before.recorded_at, before.clock_raw):
             if entry.txn_offset:
                 raise InvalidArgument("events of one transaction have different times", where="recorded_at")
-            yield entries[start:at]
+            groups.append((entries[start:at], contents[start:at]))
             start = at
-    yield entries[start:] if start else entries
+    return [*groups, (entries[start:], contents[start:])]
 
 
-def _envelopes(entries: Sequence[Entry], contents: Mapping[int, Sealed]) -> list[Envelope]:
+def _envelopes(entries: Sequence[Entry], contents: Sequence[Sealed]) -> list[Envelope]:
     return [
         Envelope(
             entry.raw_id,
             entry.kind,
-            frame.op_number(entry.op),
+            OP_NUMBERS[entry.op],
             entry.txn_offset,
             b"".join(entry.draft.touches),
-            contents[id(entry.draft)].commitment,
+            content.commitment,
             entry.before_lsn,
             entry.draft.idem,
         )
-        for entry in entries
+        for entry, content in zip(entries, contents, strict=True)
     ]
-
-
-def _room(envelopes: Sequence[Envelope], sealed: Sequence[Sealed]) -> int:
-    """At least the bytes that a frame will take."""
-    size = frame.HEADER_SIZE + frame.PREAMBLE_SIZE + frame.ALIGNMENT + 8
-    for record in sealed:
-        size += frame.RECORD_SIZE + len(record.data)
-    for each in envelopes:
-        size += 160 + 4 * len(each.kind) + len(each.touches)
-    return size

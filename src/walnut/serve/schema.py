@@ -31,6 +31,8 @@ def arguments(given: Mapping[str, object], kind: type[_T]) -> _T:
         return msgspec.convert(prepared, kind)
     except UnicodeEncodeError:
         raise InvalidArgument("not valid Unicode", where="arguments", hint="halves of characters are none") from None
+    except RecursionError:
+        raise InvalidArgument("nested too deep", where="arguments", hint="64 levels are the most") from None
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `")
         if message.startswith("Invalid enum value"):  # it quotes what was given
@@ -52,6 +54,6 @@ def _unpacked(value: object, part: Json) -> object:
         return value
     try:
         found: object = msgspec.json.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return value
     return found

@@ -14,7 +14,7 @@ from walnut.ports import Log
 from walnut.system import System
 from walnut.views.damage import Damaged
 from walnut.views.fold import Fold
-from walnut.views.store import Stamp, read_stamp, signature
+from walnut.views.store import CLOSED, OPENED, WRITTEN, Stamp, read_stamp, signature
 
 #: Events of one transaction.
 CHUNK = 1_000
@@ -43,7 +43,7 @@ class Applier:
 
     def new_stamp(self) -> Stamp:
         """Of an empty view of this log."""
-        return Stamp(self._log.log_id, signature(self.folds), 0, self._log.chain(0), self._boot, clean=False)
+        return Stamp(self._log.log_id, signature(self.folds), 0, self._log.chain(0), self._boot, WRITTEN)
 
     def check(self, stamp: Stamp) -> None:
         """Raise Damaged unless a file with this stamp holds what this log says up to its position."""
@@ -51,7 +51,7 @@ class Applier:
             raise Damaged("of another log")
         if stamp.folds != signature(self.folds):
             raise Damaged("of other folds")
-        if stamp.boot_id != self._boot and not stamp.clean:
+        if stamp.boot_id != self._boot and stamp.clean != CLOSED:
             raise Damaged("not closed before the machine went down")
         if not 0 <= stamp.lsn <= self._log.durable_lsn():
             raise Damaged("ahead of the log")
@@ -66,7 +66,7 @@ class Applier:
         stamp = read_stamp(db)
         if stamp.lsn >= upto:
             return stamp.lsn
-        if stamp.clean or stamp.boot_id != self._boot:
+        if stamp.clean != WRITTEN or stamp.boot_id != self._boot:
             self._reopen(db)
         events = self._log.read(after=stamp.lsn, upto=upto)
         position = stamp.lsn
@@ -100,22 +100,42 @@ class Applier:
         return True
 
     def _reopen(self, db: sqlite3.Connection) -> None:
-        """Note on disk that from here on a crash of the machine spoils the file."""
+        """Note on disk that from here on a crash of the machine spoils the file; Damaged while others read from it.
+
+        In the database file itself: later writes are not synced, and may take the note in its write-ahead log away
+        while the old pages of the file are still there.
+        """
         db.execute("PRAGMA synchronous = FULL")
-        db.execute("UPDATE walnut_view SET clean = 0, boot_id = ?", (self._boot,))
+        if self.note_opened(db):
+            raise Damaged("others read from it, and it can't be noted that it is written to")
         db.execute("PRAGMA synchronous = OFF")
+        db.execute("UPDATE walnut_view SET clean = ?", (WRITTEN,))
+
+    def note_opened(self, db: sqlite3.Connection) -> bool:
+        """Note that it is opened, and bring the whole file to disk; whether readers were in the way.
+
+        Always another number than the one there: SQLite writes nothing, and so syncs nothing, when nothing changes.
+        """
+        numbers = (OPENED, OPENED + 1, OPENED)
+        statement = "UPDATE walnut_view SET clean = CASE clean WHEN ? THEN ? ELSE ? END, boot_id = ?"
+        db.execute(statement, (*numbers, self._boot))
+        return _kept_out(db)
 
     def close_clean(self, db: sqlite3.Connection) -> None:
         """Bring the file to disk, then the mark that it is there; left unmarked while others read from it."""
-        if read_stamp(db).clean:
+        if read_stamp(db).clean != WRITTEN:
             return
         db.execute("PRAGMA synchronous = FULL")
-        for clean in (0, 1):
-            db.execute("UPDATE walnut_view SET clean = ?", (clean,))
-            if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                if clean:
-                    db.execute("UPDATE walnut_view SET clean = 0")
-                return
+        if self.note_opened(db):
+            return
+        db.execute("UPDATE walnut_view SET clean = ?", (CLOSED,))
+        if _kept_out(db):
+            db.execute("UPDATE walnut_view SET clean = ?", (OPENED,))
+
+
+def _kept_out(db: sqlite3.Connection) -> bool:
+    """Bring all of the write-ahead log into the file, and both to disk; whether readers were in the way."""
+    return bool(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
 
 
 def _reason(error: Exception) -> str:

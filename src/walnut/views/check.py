@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from hashlib import blake2b
 
 from walnut.model.results import ViewCheck
 from walnut.views.applier import Applier
-from walnut.views.damage import Damaged, is_damage
+from walnut.views.damage import UNREADABLE, Damaged, is_damage
 from walnut.views.fold import digests
 from walnut.views.store import ViewFile, create, read_stamp
 
@@ -46,7 +45,7 @@ def _look(file: ViewFile, applier: Applier) -> tuple[int, dict[str, str], tuple[
             return lsn, digests(applier.folds, db), ()
         finally:
             db.close()
-    except (Damaged, sqlite3.DatabaseError) as error:
+    except (Damaged, *UNREADABLE) as error:
         if not is_damage(error):
             raise
         return lsn, {}, (f"damaged: {error}",)

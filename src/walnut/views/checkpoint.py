@@ -7,6 +7,7 @@ renamed; what does not fit log, folds or checksum is passed over.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,12 +18,13 @@ import msgspec
 from walnut.errors import ViewLag
 from walnut.system import System
 from walnut.views.applier import Applier
-from walnut.views.damage import Damaged
+from walnut.views.damage import UNREADABLE, Damaged
 from walnut.views.fold import digests
 from walnut.views.store import Stamp, file_lock, read_stamp
 
 #: How many are kept.
 KEPT = 3
+_NAME = re.compile(r"ckpt-([0-9]{12}|[1-9][0-9]{12,18})\.db")
 _MAGIC = b"walnut-checkpoint-1"
 _HASH = 32
 _PIECE = 1 << 20
@@ -55,9 +57,8 @@ class Checkpoints:
         """Their LSNs, oldest first."""
         if not self._system.is_folder(self._folder):
             return ()
-        names = self._system.list_folder(self._folder)
-        numbers = [name[5:-3] for name in names if name.startswith("ckpt-") and name.endswith(".db")]
-        return tuple(sorted(int(number) for number in numbers if number.isdecimal()))
+        names = map(_NAME.fullmatch, self._system.list_folder(self._folder))
+        return tuple(sorted(int(name[1]) for name in names if name))
 
     def _path(self, lsn: int) -> str:
         return f"{self._folder}/ckpt-{lsn:012}.db"
@@ -81,7 +82,7 @@ class Checkpoints:
         temporary = f"{path}.tmp"
         try:
             self._system.close_file(self._system.open_file(temporary, create=True, exclusive=True))
-            parts = _copy(live, temporary, applier)
+            parts = self._copy(live, temporary, applier)
             self._seal(temporary, Footer(stamp.folds, stamp.lsn, stamp.log_id.hex(), stamp.chain.hex(), parts))
             self._system.rename(temporary, path)
             self._system.sync_directory(self._folder)
@@ -93,6 +94,42 @@ class Checkpoints:
         for name in self._system.list_folder(self._folder):
             if ".db." in name:
                 self._system.remove(f"{self._folder}/{name}")
+
+    def _copy(self, live: sqlite3.Connection, path: str, applier: Applier) -> dict[str, str]:
+        """A copy in one file, read back whole: sound, with the digests of its rows."""
+        in_memory = self._system.databases_in_memory
+        with closing(sqlite3.connect(":memory:" if in_memory else path, isolation_level=None)) as copy:
+            copy.execute("PRAGMA synchronous = OFF")
+            live.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            if copy.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+                raise Damaged("the copy is not sound")
+            if in_memory:
+                self._put(path, copy.serialize())
+            return digests(applier.folds, copy)
+
+    def _put(self, path: str, data: bytes) -> None:
+        fd = self._system.open_file(path)
+        try:
+            self._system.write_at(fd, data, 0)
+        finally:
+            self._system.close_file(fd)
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[sqlite3.Connection]:
+        if self._system.databases_in_memory:
+            fd = self._system.open_file(path, write=False)
+            try:
+                data = self._system.read_at(fd, self._system.file_size(fd), 0)
+            finally:
+                self._system.close_file(fd)
+            db = sqlite3.connect(":memory:", isolation_level=None)
+            db.deserialize(data)
+        else:
+            escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+            db = sqlite3.connect(f"file:{escaped}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        with closing(db):
+            yield db
 
     def _seal(self, path: str, footer: Footer) -> None:
         system, meta = self._system, msgspec.json.encode(footer)
@@ -141,25 +178,26 @@ class Checkpoints:
         footer = self._footer(path)
         if footer is None:
             raise Damaged("not whole")
+        try:
+            log_id, chain = bytes.fromhex(footer.log_id), bytes.fromhex(footer.chain)
+        except ValueError:
+            raise Damaged("of no log") from None
         stamp = msgspec.structs.replace(
-            applier.new_stamp(),
-            folds=footer.folds,
-            log_id=bytes.fromhex(footer.log_id),
-            lsn=footer.lsn,
-            chain=bytes.fromhex(footer.chain),
+            applier.new_stamp(), folds=footer.folds, log_id=log_id, lsn=footer.lsn, chain=chain
         )
         applier.check(stamp)
         return stamp
 
     def _restore(self, path: str, db: sqlite3.Connection, applier: Applier) -> None:
         stamp = self._stamp(path, applier)
-        with _reading(path) as copy:
+        with self._reading(path) as copy:
             try:
                 copy.backup(db)
-            except sqlite3.DatabaseError as error:
+                db.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
+                found = read_stamp(db)
+            except UNREADABLE as error:
                 raise Damaged("can't be read") from error
-        db.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
-        if read_stamp(db) != stamp:
+        if found != stamp:
             raise Damaged("of another state")
 
     def _footer(self, path: str) -> Footer | None:
@@ -178,34 +216,10 @@ class Checkpoints:
             if length > end or _hash(system, fd, size - _HASH).digest() != system.read_at(fd, _HASH, size - _HASH):
                 return None
             return msgspec.json.decode(system.read_at(fd, length, end - length), type=Footer)
-        except (msgspec.DecodeError, IsADirectoryError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IsADirectoryError):
             return None
         finally:
             system.close_file(fd)
-
-
-def _copy(live: sqlite3.Connection, path: str, applier: Applier) -> dict[str, str]:
-    """A copy in one file, read back whole: sound, with the digests of its rows."""
-    copy = sqlite3.connect(path, isolation_level=None)
-    try:
-        copy.execute("PRAGMA synchronous = OFF")
-        live.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
-        if copy.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
-            raise Damaged("the copy is not sound")
-        return digests(applier.folds, copy)
-    finally:
-        copy.close()
-
-
-@contextmanager
-def _reading(path: str) -> Iterator[sqlite3.Connection]:
-    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    db = sqlite3.connect(f"file:{escaped}?mode=ro&immutable=1", uri=True, isolation_level=None)
-    try:
-        yield db
-    finally:
-        db.close()
 
 
 def _hash(system: System, fd: int, length: int) -> blake2b:

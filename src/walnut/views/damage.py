@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from walnut.errors import StorageFailed, StorageFull, ViewLag
 
+#: What reading a file of SQLite's may raise; the error for a damaged schema quotes it, and that need not be text.
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SHORT_READ = 522  # SQLITE_IOERR_SHORT_READ: the file is shorter than its header says
 
@@ -18,6 +20,8 @@ class Damaged(Exception):
 
 def is_damage(error: BaseException | None) -> bool:
     """Whether an error says that the file can't be trusted, rather than that the machine is short of something."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     if isinstance(error, sqlite3.ProgrammingError) or not isinstance(error, sqlite3.DatabaseError):
         return isinstance(error, Damaged)
     code = _code(error)
@@ -35,8 +39,8 @@ def translated(place: str) -> Iterator[None]:
     """SQLite's errors as ours: Damaged, StorageFull, StorageFailed, ViewLag."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        if is_damage(error):
+    except UNREADABLE as error:
+        if isinstance(error, UnicodeDecodeError) or is_damage(error):
             raise Damaged(place) from error
         code = _code(error) & 0xFF
         if code in _BUSY:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from walnut.system import System
 from walnut.views.applier import Applier
 from walnut.views.checkpoint import Checkpoints
-from walnut.views.damage import Damaged, is_damage, translated
+from walnut.views.damage import UNREADABLE, Damaged, is_damage, translated
 from walnut.views.gate import Gate
 from walnut.views.reader import Snapshot
 from walnut.views.store import ViewFile, create, read_stamp
@@ -55,7 +55,7 @@ class Live:
 
     def _done(self, ticket: int, identity: object, db: sqlite3.Connection, error: BaseException | None) -> None:
         try:
-            if isinstance(error, sqlite3.DatabaseError):
+            if isinstance(error, UNREADABLE):
                 db.close()
                 self._doubted = self._doubted or is_damage(error)
                 return

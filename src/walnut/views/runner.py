@@ -77,10 +77,10 @@ class Views:
     ) -> None:
         self._log, self._system, self._timeout = log, system, timeout
         self._applier = Applier(system, log, all_folds.default() if folds is None else folds, chunk=chunk)
-        self._folder = None if folder is None else f"{folder}/views"
+        self._folder = None if folder is None or system.databases_in_memory else f"{folder}/views"
         self._checkpoints = None if folder is None else Checkpoints(system, f"{folder}/checkpoints")
         self.place = self._folder or "memory"
-        file = ViewFile(system, None if folder is None else f"{self._folder}/{NAME}-v{VERSION}.db")
+        file = ViewFile(system, None if self._folder is None else f"{self._folder}/{NAME}-v{VERSION}.db")
         self._live = Live(system, file, self._applier, self._checkpoints)
         self._lock = system.lock()
         self._distrusted_at = -1

@@ -27,6 +27,8 @@ _STAMP = (
     "CREATE TABLE walnut_view (one INTEGER PRIMARY KEY CHECK (one = 1), log_id BLOB, folds TEXT, lsn INTEGER,"
     " chain BLOB, boot_id BLOB, clean INTEGER)"
 )
+#: What `clean` says.
+WRITTEN, CLOSED, OPENED = range(3)
 _SUFFIXES = ("-wal", "-shm", "-journal")
 
 
@@ -34,7 +36,9 @@ class Stamp(msgspec.Struct, frozen=True):
     """Whose view it is and where it stands: log, folds, the LSN applied and the log's chain hash there.
 
     `boot_id` and `clean`: who writes without syncing notes the boot it happens in; the file is good after a
-    reboot only if it was closed (`clean`) since.
+    reboot only if it was closed (`clean` is CLOSED) since. While it is OPENED (that or any higher number), or
+    being closed, the database file itself may still say CLOSED on disk, with only the write-ahead log to contradict
+    it: nothing is applied before the file says otherwise.
     """
 
     log_id: bytes
@@ -42,7 +46,7 @@ class Stamp(msgspec.Struct, frozen=True):
     lsn: int
     chain: bytes
     boot_id: bytes
-    clean: bool
+    clean: int
 
 
 def signature(folds: Sequence[Fold]) -> str:
@@ -62,8 +66,9 @@ def read_stamp(db: sqlite3.Connection) -> Stamp:
         and isinstance(lsn, int)
         and isinstance(chain, bytes)
         and isinstance(boot_id, bytes)
+        and isinstance(clean, int)
     ):
-        return Stamp(log_id, folds, lsn, chain, boot_id, bool(clean))
+        return Stamp(log_id, folds, lsn, chain, boot_id, clean)
     raise Damaged("the stamp is not one")
 
 
@@ -86,7 +91,7 @@ class ViewFile:
         self._system = system
         self._memory = 0
         self._keeper: sqlite3.Connection | None = None
-        self._name = system.random(8).hex()
+        self._name = f"{system.random(8).hex()}-{id(self):x}"  # simulated machines may draw the same
         self._idle: list[tuple[object, sqlite3.Connection]] = []
         self._pool_lock = system.lock()
 
