@@ -125,6 +125,8 @@ class Sealed(msgspec.Struct, frozen=True):
 _encoder = msgspec.msgpack.Encoder()
 _content_decoder = msgspec.msgpack.Decoder(Content)
 _envelopes_decoder = msgspec.msgpack.Decoder(list[Envelope])
+_envelope_decoder = msgspec.msgpack.Decoder(Envelope)
+_raws_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 def seed(log_id: bytes, segment: int) -> int:
@@ -288,19 +290,15 @@ def read_envelopes(header: Header, body: bytes) -> list[Envelope]:
     if len(envelopes) != header.count:
         raise ValueError("number of envelopes is not the header's")
     for lsn, each in enumerate(envelopes, header.first_lsn):
-        if len(each.touches) % TOUCH_SIZE or each.txn_back >= lsn:
-            raise ValueError("an envelope names what can't be")
-        if each.op >= len(_OPS):
-            raise FormatTooNew(f"op {each.op} at LSN {lsn}", hint="upgrade walnut")
+        _check_envelope(each, lsn)
     return envelopes
 
 
-def read_records(header: Header, body: bytes) -> list[tuple[bytes, bytes] | None]:
-    """Salt and bytes of each event's content, None where erased; ValueError when lengths do not add up."""
-    return [
-        None if span is None else (body[span[0] : span[0] + _SALT_SIZE], body[span[0] + _SALT_SIZE : span[1]])
-        for span in _spans(header, body)
-    ]
+def _check_envelope(envelope: Envelope, lsn: int) -> None:
+    if len(envelope.touches) % TOUCH_SIZE or envelope.txn_back >= lsn:
+        raise ValueError("an envelope names what can't be")
+    if envelope.op >= len(_OPS):
+        raise FormatTooNew(f"op {envelope.op} at LSN {lsn}", hint="upgrade walnut")
 
 
 def _spans(header: Header, body: bytes) -> list[tuple[int, int] | None]:
@@ -353,8 +351,9 @@ def read_content(data: bytes) -> Content:
 
 def read_events(header: Header, body: bytes) -> list[Event]:
     """All events of a checked frame; ValueError when it does not decode, FormatTooNew when it is a newer one's."""
-    envelopes, records = read_sections(header, body)
-    return [event(header, number, envelopes, records) for number in range(header.count)]
+    _check_type(header)
+    found = zip(read_envelopes(header, body), _spans(header, body), strict=True)
+    return [_event(header, lsn, envelope, body, span) for lsn, (envelope, span) in enumerate(found, header.first_lsn)]
 
 
 def _check_type(header: Header) -> None:
@@ -362,18 +361,39 @@ def _check_type(header: Header) -> None:
         raise FormatTooNew(f"a frame is of type {header.type}", hint="upgrade walnut")
 
 
-def read_sections(header: Header, body: bytes) -> tuple[list[Envelope], list[tuple[bytes, bytes] | None]]:
-    """Envelopes and content records of a checked frame; the errors of `read_events`."""
+class Opened(msgspec.Struct, frozen=True):
+    """A checked frame whose events are decoded one by one: where each lies is known, what it says is not."""
+
+    header: Header
+    body: bytes
+    envelopes: list[msgspec.Raw]
+    spans: list[tuple[int, int] | None]
+
+    def event(self, number: int) -> Event:
+        """The n-th event, decoded afresh: a caller may change what it was given. The errors of `read_events`."""
+        lsn = self.header.first_lsn + number
+        try:
+            envelope = _envelope_decoder.decode(self.envelopes[number])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"an envelope does not decode: {type(error).__name__}") from None
+        _check_envelope(envelope, lsn)
+        return _event(self.header, lsn, envelope, self.body, self.spans[number])
+
+
+def open_frame(header: Header, body: bytes) -> Opened:
+    """Find the events of a checked frame; ValueError when they are not those of the header, FormatTooNew."""
     _check_type(header)
-    return read_envelopes(header, body), read_records(header, body)
+    section = envelope_section(body)
+    try:
+        envelopes = _raws_decoder.decode(section)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"envelopes do not decode: {type(error).__name__}") from None
+    if len(envelopes) != header.count:
+        raise ValueError("number of envelopes is not the header's")
+    return Opened(header, body, envelopes, _spans(header, body))
 
 
-def event(
-    header: Header, number: int, envelopes: Sequence[Envelope], records: Sequence[tuple[bytes, bytes] | None]
-) -> Event:
-    """The n-th event of a frame, its content decoded afresh: a caller may change what it was given."""
-    envelope, record = envelopes[number], records[number]
-    lsn = header.first_lsn + number
+def _event(header: Header, lsn: int, envelope: Envelope, body: bytes, span: tuple[int, int] | None) -> Event:
     return Event(
         lsn=lsn,
         raw_id=envelope.raw_id,
@@ -383,7 +403,7 @@ def event(
         txn=lsn - envelope.txn_back,
         raw_touches=envelope.touches,
         commitment=envelope.commitment,
-        content=None if record is None else read_content(record[1]),
+        content=None if span is None else read_content(body[span[0] + _SALT_SIZE : span[1]]),
         before_lsn=envelope.before_lsn,
         idem=envelope.idem,
         clock_raw=header.clock_raw or None,
