@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from walnut.model.requests import Recall
 from walnut.model.results import Part
 from walnut.recall import candidates
+from walnut.recall.bm25 import statistics
 from walnut.recall.plan import SETTINGS, Plan, Settings, plan
-from walnut.recall.rank import Scored, Signals, rank, statistics
+from walnut.recall.rank import Scored, Signals, rank
 from walnut.views.folds import text
 
 if TYPE_CHECKING:
