@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from walnut.errors import LogCorruption
 from walnut.log import frame, segment
 from walnut.log.catalog import Catalog
+from walnut.log.opened import Opened, open_frame
 from walnut.log.segments import Frame, Segments
 from walnut.log.shared import State
 from walnut.model.event import Event
@@ -29,7 +30,7 @@ class Reader:
         self._segments = segments
         self._catalog = catalog
         self._lock = system.lock()
-        self._cache: OrderedDict[tuple[int, int], frame.Opened] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int], Opened] = OrderedDict()
         self._cached = 0
 
     def get(self, lsn: int, state: State) -> Event:
@@ -41,7 +42,7 @@ class Reader:
         header = opened.header
         self._check_holds(header, number, offset, lsn)
         with self._decoding(number, offset, header):
-            return opened.event(lsn - header.first_lsn)
+            return opened.event(lsn)
 
     def _check_holds(self, header: frame.Header, number: int, offset: int, lsn: int) -> None:
         """LogCorruption when the index named a frame that the LSN is not in."""
@@ -49,10 +50,10 @@ class Reader:
             place = self._segments.get(number)
             raise self._segments.damage("the event is not where the index says", place, offset=offset, lsn=lsn)
 
-    def _load(self, number: int, offset: int, lsn: int) -> frame.Opened:
+    def _load(self, number: int, offset: int, lsn: int) -> Opened:
         found = self._frame(number, offset, lsn)
         with self._decoding(number, offset, found.header):
-            opened = frame.open_frame(found.header, found.body)
+            opened = open_frame(found.header, found.body)
         if len(found.body) <= _CACHED_SHARE:
             with self._lock:
                 if (number, offset) not in self._cache:
