@@ -46,9 +46,12 @@ class Table:
         if not held:
             return found
         numbers = np.fromiter((each for pieces in split for each in pieces), np.intp)
-        starts = np.cumsum([0, *(len(split[number]) for number in held[:-1])])
-        scaled = self._rows[numbers].astype(np.int32) * self._scales[numbers, None]
-        sums = np.add.reduceat(scaled, starts, axis=0)
+        rows, scales = self._rows[numbers].astype(np.int32), self._scales[numbers]
+        sums, start = np.empty((len(held), DIMENSIONS), np.int32), 0
+        for place, number in enumerate(held):
+            end = start + len(split[number])
+            np.einsum("pd,p->d", rows[start:end], scales[start:end], out=sums[place])
+            start = end
         largest = np.maximum(np.abs(sums).max(axis=1), 1)
         found[held] = np.rint(sums * (127.0 / largest)[:, None]).astype(np.int8)
         return found
