@@ -63,7 +63,7 @@ def fill(root: walnut.Memory, conversations: Sequence[Mapping[str, Any]]) -> Non
         ]
         handle = root.bind(scope=f"user:{conversation['id']}")
         for start in range(0, len(items), 500):
-            handle.remember_many(items[start : start + 500], durability="process")
+            handle.remember_many(items[start : start + 500])
     root.wait(timeout=600)
 
 
