@@ -57,8 +57,8 @@ peers: $(VENV)/dev.stamp  ## Install the peers of the comparison into .cache/pee
 	@$(RUN) bench.environment
 
 .PHONY: soak
-soak: $(VENV)/dev.stamp  ## Run the crash tests in their long versions, and all seeded bugs
-	@$(RUN) pytest tests/crash tests/mutants --soak --timeout=3600 $(ARGS)
+soak: $(VENV)/dev.stamp  ## Run crash tests and simulations in their long versions, and all seeded bugs
+	@$(RUN) pytest tests/crash tests/simulation tests/mutants --soak --timeout=3600 $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/dev.stamp  ## Fuzz every decoder for some MINUTES (default 10)
@@ -67,6 +67,22 @@ fuzz: $(VENV)/dev.stamp  ## Fuzz every decoder for some MINUTES (default 10)
 .PHONY: simulate
 simulate: $(VENV)/dev.stamp  ## Crash a simulated machine for MINUTES=30, from SEED=1 on
 	@$(RUN) tests.simulation --long --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
+
+.PHONY: mutants
+mutants: $(VENV)/dev.stamp  ## Seed every bug of the catalogue: each must be caught
+	@$(RUN) tests.mutants $(ARGS)
+
+.PHONY: evidence
+evidence: $(VENV)/dev.stamp  ## Run everything docs/why/durability.md tells of, an hour or two, and write its tables
+	@mkdir -p $(EVIDENCE)
+	@$(RUN) tests.simulation --long --minutes 30 --json $(EVIDENCE)/simulation.json
+	@for fault in storm power power-writeback power-xfs power-btrfs failing-disk rot full refusals; do \
+		$(RUN) tests.crash $$fault --json $(EVIDENCE)/crash-$$fault.json || exit 1; done
+	@$(RUN) tests.fuzz --minutes 10 --json $(EVIDENCE)/fuzz.json
+	@$(RUN) tests.mutants --json $(EVIDENCE)/seeded-bugs.json
+	@$(RUN) tests.evidence
+
+EVIDENCE := .cache/evidence
 
 .PHONY: coverage
 coverage: $(VENV)/dev.stamp  ## Branch coverage of the log and the views; fails below 95 %

@@ -1,6 +1,7 @@
 """The face for asyncio on real stores: thousands of writers, cancellation, tails, the end of a loop."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 import walnut
 from walnut import aio
+from walnut.system import System
 
 
 @pytest.fixture(params=["memory", "files"])
@@ -107,3 +109,32 @@ def test_it_belongs_to_its_loop_and_leaves_nothing_behind(url: str, recwarn: pyt
 
     asyncio.run(main())()
     assert not recwarn.list
+
+
+class Forgetful(System):
+    """A machine that runs out of memory where the next write is admitted."""
+
+    short = False
+
+    def now(self) -> int:
+        if self.short and threading.current_thread().name == "walnut-committer":
+            self.short = False
+            raise MemoryError
+        return super().now()
+
+
+def test_L10_when_memory_runs_out_in_a_commit_its_callers_hear_of_it_and_work_goes_on(tmp_path: Path) -> None:
+    system = Forgetful()
+
+    async def many() -> list[object]:
+        async with await aio.open(str(tmp_path / "store"), system=system) as m:
+            await m.remember("before")
+            system.short = True
+            writes = [m.remember(f"text {number}") for number in range(8)]
+            done = await asyncio.wait_for(asyncio.gather(*writes, return_exceptions=True), 60)
+            ack = await asyncio.wait_for(m.remember("after"), 60)
+            assert [each.lsn async for each in m.log.read()] == [*range(1, ack.lsn + 1)]
+            return [*done]
+
+    done = asyncio.run(many())
+    assert any(isinstance(each, MemoryError) for each in done)

@@ -14,6 +14,7 @@ import pytest
 from tests.crash.faults import Failing, SettableClock
 from tests.crash.stores import Ack, acks, fill, judge, reopened, single, small_segments, wait_until
 from walnut.errors import DurabilityUnknown, LogCorruption, StorageFailed, StorageFull, StoreClosed, WalnutError
+from walnut.log import segment
 from walnut.log.file_log import FileLog
 from walnut.log.verify import verify_folder
 from walnut.system import System, Thread
@@ -517,3 +518,62 @@ def test_L9_who_opens_after_one_that_failed_to_finds_nobody(tmp_path: Path) -> N
         FileLog.open(system, folder)
     assert outcomes[0] == "log_busy"  # it still has the write lock
     assert set(outcomes[1:]) == {"opened"}
+
+
+def test_L7_no_segment_is_begun_after_a_failed_sync_that_only_another_thread_was_told_of(tmp_path: Path) -> None:
+    """A kernel tells a failed sync once for each open file; a successor would vouch for what is lost."""
+    rolling, failed = threading.Event(), threading.Event()
+
+    def sync() -> None:
+        with pytest.raises(DurabilityUnknown):
+            log.sync()
+
+    syncing = threading.Thread(target=sync)
+
+    class Told(System):
+        """Its clock is read between a writer's look at the log's health and its write."""
+
+        def now(self) -> int:
+            if syncing.is_alive():
+                rolling.set()
+            return super().now()
+
+        def datasync(self, fd: int) -> None:
+            if threading.current_thread() is syncing:
+                waiting.set()
+                rolling.wait(60)
+                failed.set()
+                raise OSError(errno.EIO, "told to this thread")
+            if syncing.is_alive():
+                failed.wait(60)
+            super().datasync(fd)
+
+    waiting = threading.Event()
+    with small_segments(8 * 1024):
+        log = FileLog.open(Told(), str(tmp_path))
+        log.append(single("first.0.1", 6000))
+        log.append(single("unsynced.0.1", durability="process"))
+        syncing.start()
+        assert waiting.wait(60)
+        with pytest.raises(DurabilityUnknown):
+            log.append(single("larger.0.1", 6000))
+        syncing.join()
+        assert not list((tmp_path / "log").glob("seg-*2.g0")), "a segment was begun"
+        close(log)
+
+
+def test_L1_who_has_written_and_can_not_open_what_to_sync_is_not_told_that_nothing_was_written(tmp_path: Path) -> None:
+    """Another process has begun a segment since, and what is in the one before is on disk with it."""
+    folder, system = str(tmp_path), Failing()
+    with small_segments(8 * 1024), FileLog.open(System(), folder) as other:
+        log = FileLog.open(system, folder)
+        log.append(single("written.0.1", durability="process"))
+        known = acks(batch := single("rolls.0.1", 9000), other.append(batch))
+        other.append(single("unsynced.0.1", durability="process"))
+        system.refuse = {f"open {segment.name(2)}": errno.EIO}
+        with pytest.raises(DurabilityUnknown):
+            log.sync()
+        system.refuse = {}
+        log.sync()
+        log.close()
+        judge(other, known)

@@ -6,16 +6,16 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
-from hashlib import blake2b
 from pathlib import Path
 
 import walnut
 from tests.fuzz import stores
 from tests.fuzz.target import Target
 from walnut import Memory, WalnutError
+from walnut.views.checkpoint import PIECE, checksum
 
 NAMES = ("checkpoint", "checkpoint-name", "views-database", "views-rows")
-_MAGIC = b"walnut-checkpoint-1"
+_MAGIC = b"walnut-checkpoint-2"
 _VALUES = (
     None,
     0,
@@ -101,7 +101,7 @@ def _sign_checkpoint(data: bytes) -> bytes:
     if length > end:
         tail = (300).to_bytes(4, "big") + _MAGIC
     body = data[:end] + tail
-    return body + blake2b(body, digest_size=32).digest()
+    return body + checksum(body[at : at + PIECE] for at in range(0, len(body), PIECE))
 
 
 def _checkpoint_targets() -> list[Target]:

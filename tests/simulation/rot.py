@@ -1,7 +1,8 @@
 """Rot: a byte of a store at rest changes; it is noticed, and the repair keeps the rest, wherever that is crashed.
 
-Only bytes that something vouches for are changed: all before the last frame, whose header knows the others to be
-durable. A damaged last frame of a machine that lost power can look like one that was never whole.
+Only bytes that something vouches for are changed: all of a store that was closed, since its mark knows the end; all
+before the last frame of a machine that lost power, since that one's header knows the others to be durable. A damaged
+last frame there can look like one that was never whole.
 """
 
 from __future__ import annotations
@@ -16,23 +17,26 @@ from tests.simulation.tally import Tally
 from tests.simulation.trial import cut, judge, live
 from tests.simulation.work import PATIENCE, STORE, Append, Script
 from walnut.errors import LogCorruption
+from walnut.log import frame
 from walnut.log.file_log import FileLog
 from walnut.log.repair import repair_folder
 from walnut.model.results import Position
 from walnut.system import System
-from walnut.testing.sim import Killed, SimMachine
+from walnut.testing.sim import Fate, Killed, SimMachine
 
 
 class Rotten:
-    """A store that lost power, one byte of which is then changed."""
+    """A store that was closed, or lost power and with it what the mark said last; one byte of it is then changed."""
 
     def __init__(self, seed: int, tally: Tally) -> None:
         self._rng = random.Random(seed)
         self._tally = tally
         self._machine = SimMachine(seed)
         self._book = Book()
-        live(self._machine, self._book, Life(scripts=(_writer(draw(seed)),)), tally)
-        cut(self._machine, self._book, tally)
+        self._closed = self._rng.random() < 0.5
+        live(self._machine, self._book, Life(scripts=(_writer(draw(seed), closes=self._closed),)), tally)
+        if not self._closed:
+            cut(self._machine, self._book, tally, fate=self._rng.choice((None, Fate.OLD)))
         self._places = self._machine.fork().call(_places)
         self._path, self._offset = self._choose()
 
@@ -42,15 +46,18 @@ class Rotten:
         return f"{self._path}, offset {self._offset}"
 
     def _choose(self) -> tuple[str, int]:
-        rng, last = self._rng, self._places[-1].offset if self._places else 0
-        whole = [place for place in self._places if place.offset != last or place.file != self._places[-1].file]
-        if rng.random() < 0.1 or not whole:
+        rng, places = self._rng, self._places
+        if places and not self._closed:
+            last = places[-1]
+            places = [place for place in places if (place.offset, place.file) != (last.offset, last.file)]
+        if rng.random() < 0.1 or not places:
             name = rng.choice(("FORMAT", "keys"))
             return f"{STORE}/{name}", rng.randrange(100)
-        place = rng.choice(whole)
+        place = rng.choice((*places, places[-1]))
         if rng.random() < 0.1:
             return f"{STORE}/{place.file}", rng.randrange(512)
-        return f"{STORE}/{place.file}", place.offset + rng.randrange(place.length)
+        within = rng.randrange(rng.choice((frame.HEADER_SIZE, place.length)))
+        return f"{STORE}/{place.file}", place.offset + within
 
     def _damaged(self) -> tuple[SimMachine, Book]:
         machine, book = self._machine.fork(), self._book.copy()
@@ -106,7 +113,7 @@ class Rotten:
         yield from judge(machine, book, self._tally, gone=gone)
 
 
-def _writer(plan: Plan) -> Script:
+def _writer(plan: Plan, *, closes: bool) -> Script:
     """The appends of a plan, in one thread, all at disk and none with a condition."""
     steps = [
         step
@@ -116,7 +123,7 @@ def _writer(plan: Plan) -> Script:
         for step in thread
         if isinstance(step, Append) and step.request.expects == "none" and step.request.durability == "disk"
     ]
-    return Script(threads=(tuple(steps),), closes=False)
+    return Script(threads=(tuple(steps),), closes=closes)
 
 
 def _places(system: System) -> list[Position]:

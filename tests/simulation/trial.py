@@ -16,7 +16,7 @@ from walnut.log import segment
 from walnut.log.file_log import FileLog
 from walnut.ports import Log
 from walnut.system import System
-from walnut.testing.sim import Deadlock, Faults, SimMachine
+from walnut.testing.sim import Deadlock, Fate, Faults, SimMachine
 from walnut.views.runner import Views
 
 SMALLEST, LARGEST = 4 * 1024, 16 * 1024
@@ -110,9 +110,9 @@ def _doing(script: Script, book: Book, tally: Tally) -> Callable[[System], None]
     return lambda system: Process(system, book, tally).run(script)
 
 
-def cut(machine: SimMachine, book: Book, tally: Tally) -> None:
-    """The power goes."""
-    machine.power_cut()
+def cut(machine: SimMachine, book: Book, tally: Tally, *, fate: Fate | None = None) -> None:
+    """The power goes; `fate` None leaves it to chance what that means."""
+    machine.power_cut(fate)
     tally.power_cuts += 1
     book.power_lost()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from walnut.errors import IdempotencyConflict, VersionConflict
+from walnut.errors import IdempotencyConflict, InvalidArgument, VersionConflict
 from walnut.log.admission import Admission, Overlay, Precheck, admit, precheck
 from walnut.model.event import Draft, Event
 from walnut.ports import Batch, Condition
@@ -157,3 +157,17 @@ def test_L2_a_transaction_starts_where_its_entries_say() -> None:
     admit(Batch(transactions=((note(), note()),)), overlay=overlay)
     assert [entry.txn_offset for entry in overlay.entries] == [0, 1, 0, 0, 1]
     assert [entry.event().txn for entry in overlay.entries] == [1, 1, 3, 4, 4]
+
+
+def test_L2_a_transaction_of_two_times_is_refused_alone_and_its_neighbours_are_not_concerned() -> None:
+    """Also where only the clock's own reading differs: a frame has one of each."""
+    overlay = frame(Written())
+    admit(Batch(transactions=((note(),),)), overlay=overlay)
+    adopted = msgspec.structs.replace(note(), recorded_at=NOW + 1)
+    with pytest.raises(InvalidArgument, match="different times"):
+        admit(Batch(transactions=((adopted, note()),)), overlay=overlay)
+    admit(Batch(transactions=((note(),),)), overlay=overlay)
+    assert [(entry.lsn, entry.recorded_at, entry.clock_raw) for entry in overlay.entries] == [
+        (1, NOW, None),
+        (2, NOW, None),
+    ]

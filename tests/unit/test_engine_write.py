@@ -281,3 +281,13 @@ def test_a_closed_handle_says_so_and_closes_again(m: Memory) -> None:
     for use in uses:
         with pytest.raises(StoreClosed):
             use()
+
+
+def test_V5_a_handle_sees_what_it_wrote_at_process_before_a_replay_of_the_same_batch(tmp_path: Path) -> None:
+    with walnut.open(str(tmp_path / "store")) as m:
+        m.remember("known", idempotency_key="k")
+        items = [{"text": "new"}, {"text": "known", "idempotency_key": "k"}]
+        new, known = m.remember_many(items, durability="process")
+        assert known.replayed
+        assert new.lsn > known.lsn
+        assert {each.text for each in m.list().items} == {"new", "known"}

@@ -113,3 +113,26 @@ def test_an_error_reaches_every_caller_and_callbacks_come_once() -> None:
     waiting = pending()
     with pytest.raises(TimeoutError):
         waiting.result(0)
+
+
+def test_L10_a_callback_that_fails_keeps_nobody_from_an_outcome() -> None:
+    def refuse(group: Sequence[Pending]) -> None:
+        for each in group:
+            each.finish(error=MemoryError())
+        raise MemoryError
+
+    def fails(ticket: Ticket) -> None:
+        ticket.result(0)
+
+    group = Committer(System(), refuse)
+    many = [pending() for _ in range(6)]
+    for each in many:
+        each.add_done_callback(fails)
+        group.submit(each)
+    for each in many:
+        with pytest.raises(MemoryError):
+            each.result(60)
+    closing = threading.Thread(target=group.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive(), "it is busy for ever"

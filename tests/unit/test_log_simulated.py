@@ -149,3 +149,30 @@ def test_L7_a_mark_that_is_gone_is_an_unknown_outcome_and_mended_by_opening_agai
             return [event.lsn for event in again.read()]
 
     assert SimMachine(1, switch=0).call(work) == [1, 2, 3]
+
+
+def test_L7_nobody_vouches_for_an_lsn_that_is_another_events_since_a_recovery() -> None:
+    """What a failed sync gave up is lost, its LSN used again and durable: the handle that wrote it must not say so."""
+    taken = set()
+    for seed in range(20):
+        machine = SimMachine(seed, faults=Faults(evicting=True), switch=0)
+        machine.call(make)
+
+        def work(system: System, machine: SimMachine = machine) -> bool:
+            log = FileLog.open(system, STORE)
+            append(log, note())
+            (mine,) = log.append(Batch(transactions=((write(1),),), durability="process"))
+            machine.fail_at(1, "EIO")
+            with pytest.raises(DurabilityUnknown):
+                log.sync()
+            recovered = FileLog.open(system, STORE)
+            other = append_one(recovered, write(2))
+            assert other.lsn >= mine.lsn
+            with pytest.raises(DurabilityUnknown):
+                log.sync(mine.lsn)
+            with pytest.raises(DurabilityUnknown):
+                log.last_touch(mine.touches[0])
+            return other.lsn == mine.lsn
+
+        taken.add(machine.call(work))
+    assert taken == {True, False}

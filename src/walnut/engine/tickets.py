@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from walnut.engine.write import RETRIES, Write
-from walnut.errors import VersionConflict, WalnutError
+from walnut.errors import VersionConflict
 from walnut.model.results import Ack
 from walnut.ports import Ticket
 
@@ -57,10 +57,10 @@ class Bridge:
         return await self.loop.run_in_executor(None, work)
 
     def _finish(self, write: Write, future: asyncio.Future[None], ticket: Ticket) -> None:
-        """In the log's thread."""
+        """In the log's thread, which whatever was refused must not reach: it is raised by `commit`."""
         try:
             write.settle(ticket.result(0))
-        except WalnutError:
+        except BaseException:  # noqa: BLE001 - the ticket keeps it for who waits
             write.undo()
         finally:
             self._done.append(future)

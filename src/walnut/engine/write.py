@@ -56,7 +56,7 @@ class Write:
             return
         if self.note is not None and appended[0].replayed:
             self.handle.note.put_back(self.note)
-        self.handle.wrote(appended[-1].lsn)
+        self.handle.wrote(max([each.lsn for each in appended]))  # the last may be a replay of an older one
 
     def undo(self) -> None:
         """Take in that it was refused."""

@@ -138,6 +138,7 @@ class Overlay:
 
     def add(self, drafts: tuple[Draft, ...]) -> None:
         """Admit one transaction."""
+        first: tuple[int, int | None] = (0, None)
         for number, draft in enumerate(drafts):
             lsn = self._first_lsn + len(self.entries)
             kind, op, before, touches = draft.kind, draft.op, None, draft.touches
@@ -145,8 +146,9 @@ class Overlay:
                 before = self.last_touch(touches[0]) or None
                 if before is not None and draft.kind_if_exists is not None:
                     kind, op = draft.kind_if_exists, UPDATE
-            recorded_at, clock_raw = self._time(draft)
-            if number and recorded_at != self._recorded_at:
+            recorded_at, clock_raw = time = self._time(draft)
+            first = first if number else time
+            if time != first:
                 raise InvalidArgument("events of one transaction have different times", where="recorded_at")
             raw_id = draft.event_id or ids.ulid(recorded_at // 1_000_000, self._random(10))
             self.entries.append(Entry(draft, lsn, raw_id, recorded_at, clock_raw, kind, op, before, number))

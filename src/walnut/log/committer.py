@@ -92,7 +92,10 @@ class Pending:
                 callback = self._callbacks.pop()
             except IndexError:  # two threads may empty the list: each callback is taken once
                 return
-            callback(self)
+            try:
+                callback(self)
+            except Exception:  # noqa: BLE001, S112 - the outcome stands, and others of the group wait for theirs
+                continue
 
 
 class Committer:

@@ -33,11 +33,13 @@ class Durable:
         self._waiting = 0
 
     def state(self) -> State:
-        """The durable end as any process has published it; DurabilityUnknown, for everybody, when that is lost."""
+        """The durable end as any process of this epoch has published it; DurabilityUnknown when that is lost."""
         mark = self._shared.mark.load()
         if mark is None:  # a failed flush may have given its page up; a recovery mends it
             self._shared.poison(self._epoch)
             raise failures.poisoned("the mark is damaged")
+        if mark.epoch != self._epoch:  # what was written in ours may be lost, and another event have its LSN
+            raise failures.poisoned("a sync failed, and the log was recovered since")
         if mark.segment > self._segments.last:
             self._segments.discover()
         return mark
@@ -75,6 +77,8 @@ class Durable:
             except OSError:
                 self._shared.poison(self._epoch)
                 raise failures.poisoned("the sync failed") from None
+            except StorageFailed as error:  # a segment that can't be opened: nothing was asked of the disk yet
+                raise failures.unconfirmed(error) from None
             if deleted:
                 raise StorageFailed("the log's file was deleted", hint="restore the folder; nothing was acknowledged")
             return self._publish(written)
@@ -96,6 +100,17 @@ class Durable:
             raise failures.poisoned("what was written is not whole any more") from None
 
     def _publish(self, written: State) -> State:
+        mark = self._shared.mark.load()
+        if mark is not None and mark.lsn >= written.lsn:  # another process's sync has covered it, and it said so
+            self.check()
+        else:
+            mark = self._store(written)
+        if self._waiting:
+            with self._changed:
+                self._changed.notify_all()
+        return mark
+
+    def _store(self, written: State) -> State:
         try:
             with self.lock:
                 self.check()  # a recovery takes this lock too: nobody of the old epoch touches the mark after it
@@ -103,13 +118,10 @@ class Durable:
                 if written.lsn > mark.lsn:
                     self._shared.mark.store(written, mark.seq + 1)
                     mark = written
+                return mark
         except KeyboardInterrupt:
             self.lock.reset()
             raise
-        if self._waiting:
-            with self._changed:
-                self._changed.notify_all()
-        return mark
 
     def wait(self, lsn: int, timeout: float | None) -> bool:
         """Wait until any process has made `lsn` durable; False after `timeout` seconds."""

@@ -24,12 +24,14 @@ def storage_error(error: OSError, doing: str, *, where: str | None = None) -> Wa
     return StorageFailed(f"the system failed while {doing} ({name})", where=where, hint=hint)
 
 
-def unconfirmed(error: LogBusy) -> DurabilityUnknown:
-    """The error for what was written when the lock to say that it is durable was not to be had."""
+def unconfirmed(error: LogBusy | StorageFailed) -> DurabilityUnknown:
+    """The error for what was written when it could not be synced, or the lock to say so was not to be had."""
+    stuck = "a process that holds the lock is stopped or stuck: continue or end it"
+    mend = stuck if isinstance(error, LogBusy) else "check the disk"
     return DurabilityUnknown(
         f"written, and not acknowledged: {error.message}",
         where=error.where,
-        hint="a process that holds the lock is stopped or stuck: continue or end it, then look whether it is there",
+        hint=f"{mend}, then look whether it is there",
     )
 
 

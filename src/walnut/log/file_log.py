@@ -58,19 +58,20 @@ class FileLog:
         self.reader = Reader(system, opened.segments, self.catalog)
         self._system = system
         self._opened = opened
+        self._durable = Durable(
+            system,
+            segments=opened.segments,
+            shared=opened.shared,
+            lock=opened.sync_lock,
+            epoch=opened.epoch,
+        )
         self._writer = Writer(
             system,
             segments=opened.segments,
             catalog=self.catalog,
             shared=opened.shared,
             lock=opened.write_lock,
-            epoch=opened.epoch,
-        )
-        self._durable = Durable(
-            system,
-            segments=opened.segments,
-            shared=opened.shared,
-            lock=opened.sync_lock,
+            one_sync=self._durable.one_at_a_time,
             epoch=opened.epoch,
         )
         self._committer = Committer(system, self._commit)

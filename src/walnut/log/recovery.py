@@ -195,7 +195,7 @@ def make_durable(system: System, segments: Segments, state: State, mark: State |
     """Write the range that may not be on disk again, check it and sync it: a sync may have failed unseen.
 
     After a failed sync the kernel calls pages clean that never reached the disk; only writing them again makes
-    the next sync carry them. Raises OSError; LogCorruption when the bytes changed on the way.
+    the next sync carry them. Raises OSError, also when the bytes changed on the way.
     """
     place = segments.get(state.segment)
     known = mark is not None and mark.segment == state.segment
@@ -217,7 +217,7 @@ def _write_again(system: System, segments: Segments, place: Segment, start: int,
         raise OSError(errno.EIO, "what was written has left the page cache and is not on the disk")
     system.write_at(place.fd, data, start)
     if system.read_at(place.fd, end - start, start) != data:
-        raise segments.damage("bytes changed while they were written again", place, offset=start)
+        raise OSError(errno.EIO, "bytes changed while they were written again")
 
 
 def _whole(place: Segment, data: bytes, start: int) -> bool:

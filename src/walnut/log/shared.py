@@ -25,6 +25,7 @@ _LIMIT = 2**62
 _SLOT = struct.Struct("<IIQ16sQQQQ32s16sQII")
 _BODY = struct.Struct("<IQ16sQQQQ32s16sQII")
 SLOT_SIZE = 128
+_SEQ_AT = slice(8, 16)
 MARK_SLOTS = (0, 2048)
 _WRITTEN_SLOTS = (1024, 2048)
 _HEAD = struct.Struct("<IIII16s16s")
@@ -59,16 +60,19 @@ class State(msgspec.Struct, frozen=True):
 
 def newest(mapped: MappedFile | bytes, places: tuple[int, int], log_id: bytes) -> State | None:
     """The valid slot with the higher number, None when neither is valid."""
-    best: State | None = None
-    for place in places:
-        data = mapped[place : place + SLOT_SIZE]
-        crc, epoch, seq, boot, segment, end, lsn, frame, chain, owner, recorded, clean, _ = _SLOT.unpack_from(data)
-        if crc != _value(data[4:]) or owner != log_id or (best is not None and best.seq >= seq):
-            continue
-        if max(seq, segment, end, lsn, frame) >= _LIMIT or recorded >= 2 * _LIMIT:
-            continue
-        best = State(segment, end, lsn, chain, recorded, frame, epoch, boot, clean, seq)
-    return best
+    one, other = [mapped[place : place + SLOT_SIZE] for place in places]
+    if one[_SEQ_AT][::-1] < other[_SEQ_AT][::-1]:
+        one, other = other, one
+    return _state(one, log_id) or _state(other, log_id)
+
+
+def _state(slot: bytes, log_id: bytes) -> State | None:
+    crc, epoch, seq, boot, segment, end, lsn, frame, chain, owner, recorded, clean, _ = _SLOT.unpack(slot)
+    if crc != _value(slot[4:]) or owner != log_id:
+        return None
+    if seq | segment | end | lsn | frame >= _LIMIT or recorded >= 2 * _LIMIT:
+        return None
+    return State(segment, end, lsn, chain, recorded, frame, epoch, boot, clean, seq)
 
 
 class Slots:
@@ -89,18 +93,18 @@ class Slots:
         except ValueError:  # unmapped by another thread
             raise StoreClosed("the log is closed", hint="open the store again") from None
         known, state = self._known
-        return state if raw == known else self._decode()
+        return state if raw == known else self._decode(raw)
 
-    def _decode(self) -> State | None:
+    def _decode(self, raw: bytes) -> State | None:
         places = (0, self._places[1] - self._places[0])
         for _ in range(_TRIES):
-            raw = self._mapped[self._span]
             state = newest(raw, places, self._log_id)
             if state is not None:
                 self._known = (raw, state)
                 return state
             if not raw.strip(b"\0"):
                 return None
+            raw = self._mapped[self._span]
         return None
 
     def store(self, state: State, seq: int) -> None:

@@ -19,7 +19,7 @@ from walnut.log.entry import Entry
 from walnut.log.frame import OP_NUMBERS, Envelope, Sealed
 from walnut.log.segments import Segment, Segments
 from walnut.log.shared import FileLock, Shared, State
-from walnut.system import System
+from walnut.system import Lock, System
 
 #: Entries of one frame, and their contents.
 _Group: TypeAlias = tuple[Sequence[Entry], Sequence[Sealed]]
@@ -36,10 +36,12 @@ class Writer:
         catalog: Catalog,
         shared: Shared,
         lock: FileLock,
+        one_sync: Lock,
         epoch: int,
     ) -> None:
         self.lock = lock
         self.epoch = epoch
+        self._one_sync = one_sync
         self._system = system
         self._segments = segments
         self._catalog = catalog
@@ -170,6 +172,22 @@ class Writer:
             state = after
         return parts[0] if len(parts) == 1 else b"".join(parts), frames, state
 
+    def _sync_predecessor(self, state: State, place: Segment) -> None:
+        """Nothing of it is written again once it has a successor.
+
+        A failed sync is told once for each open file. Another thread of this process may be told, and this one not:
+        so they take turns, and who comes after a failure finds the poison.
+        """
+        with self._one_sync:
+            try:
+                recovery.take_up(self._system, self._segments, self._shared, state)
+                self._system.datasync(place.fd)
+            except OSError:
+                self._shared.poison(self.epoch)
+                raise failures.poisoned("the sync before a new segment failed") from None
+        if not self._shared.healthy(self.epoch):
+            raise failures.poisoned()
+
     def roll(self, state: State, *, need: int = 0) -> State:
         """Begin the next segment, after the predecessor is on disk. Raises OSError; a failed sync poisons.
 
@@ -180,12 +198,7 @@ class Writer:
         number = state.segment + 1
         place = self._segments.get(state.segment)
         self._shared.intend(number, 0)
-        try:
-            recovery.take_up(self._system, self._segments, self._shared, state)
-            self._system.datasync(place.fd)
-        except OSError:
-            self._shared.poison(self.epoch)
-            raise failures.poisoned("the sync before a new segment failed") from None
+        self._sync_predecessor(state, place)
         size = max(segment.capacity(number), _whole_mebibytes(need + segment.HEADER_SIZE))
         header = segment.SegmentHeader(
             log_id=place.header.log_id,

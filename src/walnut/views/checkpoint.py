@@ -1,8 +1,8 @@
 """Checkpoints: verified copies of a view, each one file whose every bit is under a checksum.
 
 `ckpt-<lsn>.db` is an SQLite database with a footer: JSON (a `Footer`), its length (4 bytes, big-endian), the magic
-word, and the BLAKE2b-256 hash of everything before the hash. A copy is made beside, read back, synced, and only then
-renamed; what does not fit log, folds or checksum is passed over.
+word, and a checksum of everything before it: the BLAKE2b-256 hash over the CRC32C of each MiB. A copy is made beside,
+read back, synced, and only then renamed; what does not fit log, folds or checksum is passed over.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from hashlib import blake2b
 
+import google_crc32c
 import msgspec
 
 from walnut.errors import ViewLag
@@ -20,14 +21,15 @@ from walnut.system import System
 from walnut.views.applier import Applier
 from walnut.views.damage import UNREADABLE, Damaged
 from walnut.views.fold import digests
-from walnut.views.store import Stamp, file_lock, read_stamp
+from walnut.views.store import WRITTEN, Stamp, file_lock, read_stamp
 
 #: How many are kept.
 KEPT = 3
 _NAME = re.compile(r"ckpt-([0-9]{12}|[1-9][0-9]{12,18})\.db")
-_MAGIC = b"walnut-checkpoint-1"
+_MAGIC = b"walnut-checkpoint-2"
 _HASH = 32
-_PIECE = 1 << 20
+#: Bytes under one CRC32C.
+PIECE = 1 << 20
 #: How long to wait for another process's checkpoint (seconds).
 _PATIENCE = 10.0
 
@@ -102,6 +104,7 @@ class Checkpoints:
             copy.execute("PRAGMA synchronous = OFF")
             live.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
+            copy.execute("UPDATE walnut_view SET clean = ?", (WRITTEN,))  # a crash may leave some of it as a view
             if copy.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
                 raise Damaged("the copy is not sound")
             if in_memory:
@@ -137,9 +140,9 @@ class Checkpoints:
         fd = system.open_file(path)
         try:
             size = system.file_size(fd)
-            state = _hash(system, fd, size)
-            state.update(tail)
-            system.write_at(fd, tail + state.digest(), size)
+            system.write_at(fd, tail, size)
+            size += len(tail)
+            system.write_at(fd, checksum(_pieces(system, fd, size)), size)
             system.sync(fd)
         finally:
             system.close_file(fd)
@@ -155,16 +158,27 @@ class Checkpoints:
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    def restore(self, db: sqlite3.Connection, applier: Applier) -> bool:
-        """Fill an empty database from the newest good checkpoint of this log; False when there is none."""
+    def restore(self, db: sqlite3.Connection, applier: Applier, *, path: str | None) -> bool:
+        """Fill an empty database, that of the file at `path`, from the newest good checkpoint of this log.
+
+        False when there is none. A file is written beneath the connection, which reads nothing of it meanwhile: it
+        would take the pages of one checkpoint for those of the next.
+        """
         for lsn in reversed(self.lsns()):
             try:
-                self._restore(self._path(lsn), db, applier)
+                self._restore(self._path(lsn), db, applier, path)
                 return True
             except (Damaged, FileNotFoundError):
-                with closing(sqlite3.connect(":memory:")) as empty:
-                    empty.backup(db)  # whatever was copied already is nobody's
+                self._empty(db, path)  # whatever was copied already is nobody's
         return False
+
+    def _empty(self, db: sqlite3.Connection, path: str | None) -> None:
+        if path is None:
+            with closing(sqlite3.connect(":memory:")) as empty:
+                empty.backup(db)
+        else:
+            with self._writing(path) as fd:
+                self._system.truncate(fd, 0)
 
     def _good(self, lsn: int, applier: Applier) -> bool:
         """Whether the checkpoint of this name is whole, and of this log and its folds at that LSN."""
@@ -173,9 +187,9 @@ class Checkpoints:
         except Damaged:
             return False
 
-    def _stamp(self, path: str, applier: Applier) -> Stamp:
+    def _stamp(self, path: str, applier: Applier, *, copy_to: str | None = None) -> Stamp:
         """What the checkpoint is of; Damaged when it is not whole, or not of this log and its folds."""
-        footer = self._footer(path)
+        footer = self._footer(path, copy_to=copy_to)
         if footer is None:
             raise Damaged("not whole")
         try:
@@ -188,32 +202,39 @@ class Checkpoints:
         applier.check(stamp)
         return stamp
 
-    def _restore(self, path: str, db: sqlite3.Connection, applier: Applier) -> None:
-        stamp = self._stamp(path, applier)
-        with self._reading(path) as copy:
-            try:
-                copy.backup(db)
-                db.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
-                found = read_stamp(db)
-            except UNREADABLE as error:
-                raise Damaged("can't be read") from error
+    def _restore(self, path: str, db: sqlite3.Connection, applier: Applier, target: str | None) -> None:
+        stamp = self._stamp(path, applier, copy_to=target)
+        try:
+            with nullcontext(db) if target is None else closing(_unsynced(target)) as filled:
+                if target is None:
+                    with self._reading(path) as copy:
+                        copy.backup(filled)
+                filled.execute("UPDATE walnut_view SET boot_id = ?, clean = 0", (applier.new_stamp().boot_id,))
+                found = read_stamp(filled)
+        except UNREADABLE as error:
+            raise Damaged("can't be read") from error
         if found != stamp:
             raise Damaged("of another state")
 
-    def _footer(self, path: str) -> Footer | None:
-        """The footer, if every byte of the file is as it was written."""
+    def _footer(self, path: str, *, copy_to: str | None = None) -> Footer | None:
+        """The footer, if every byte of the file is as it was written; the database goes to `copy_to` on the way."""
         system = self._system
         try:
             fd = system.open_file(path, write=False)
         except FileNotFoundError:
             return None
         try:
-            size = system.file_size(fd)
-            end = size - _HASH - len(_MAGIC) - 4
+            size = system.file_size(fd) - _HASH
+            end = size - len(_MAGIC) - 4
             if end < 0 or system.read_at(fd, len(_MAGIC), end + 4) != _MAGIC:
                 return None
             length = int.from_bytes(system.read_at(fd, 4, end), "big")
-            if length > end or _hash(system, fd, size - _HASH).digest() != system.read_at(fd, _HASH, size - _HASH):
+            if length > end:
+                return None
+            pieces = _pieces(system, fd, size)
+            if copy_to is not None:
+                pieces = self._copied(pieces, copy_to, end - length)
+            if checksum(pieces) != system.read_at(fd, _HASH, size):
                 return None
             return msgspec.json.decode(system.read_at(fd, length, end - length), type=Footer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IsADirectoryError):
@@ -221,13 +242,39 @@ class Checkpoints:
         finally:
             system.close_file(fd)
 
+    def _copied(self, pieces: Iterator[bytes], path: str, length: int) -> Iterator[bytes]:
+        """The pieces, the first `length` bytes of which are written to the file at `path` on the way."""
+        with self._writing(path) as fd:
+            at = 0
+            for piece in pieces:
+                if at < length:
+                    self._system.write_at(fd, piece[: length - at], at)
+                at += len(piece)
+                yield piece
 
-def _hash(system: System, fd: int, length: int) -> blake2b:
-    state, offset = blake2b(digest_size=_HASH), 0
-    while offset < length:
-        piece = system.read_at(fd, min(_PIECE, length - offset), offset)
-        if not piece:
-            break
-        state.update(piece)
-        offset += len(piece)
-    return state
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[int]:
+        fd = self._system.open_file(path)
+        try:
+            yield fd
+        finally:
+            self._system.close_file(fd)
+
+
+def _unsynced(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA synchronous = OFF")
+    return db
+
+
+def checksum(pieces: Iterator[bytes]) -> bytes:
+    """What a checkpoint ends with: the BLAKE2b-256 hash over the CRC32C of each piece."""
+    state = blake2b(digest_size=_HASH)
+    for piece in pieces:
+        state.update(google_crc32c.value(piece).to_bytes(4, "little"))
+    return state.digest()
+
+
+def _pieces(system: System, fd: int, length: int) -> Iterator[bytes]:
+    for offset in range(0, length, PIECE):
+        yield system.read_at(fd, min(PIECE, length - offset), offset)

@@ -126,7 +126,8 @@ class Live:
     def _build(self, target: int) -> None:
         """A new file from the newest good checkpoint, or from nothing, and the log."""
         with translated(self.place), self.file.fresh() as db:
-            if self._checkpoints is None or not self._checkpoints.restore(db, self._applier):
+            restored = self._checkpoints and self._checkpoints.restore(db, self._applier, path=self.file.fresh_path)
+            if not restored:
                 create(db, self._applier.folds, self._applier.new_stamp())
             self._applier.apply(db, target)
         self._good, self._doubted = self.file.identity(), False

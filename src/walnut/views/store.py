@@ -149,6 +149,11 @@ class ViewFile:
 
     # -- another file ------------------------------------------------------------------------------------------
 
+    @property
+    def fresh_path(self) -> str | None:
+        """Where the database of `fresh` lies, None when it is in memory."""
+        return None if self.path is None else f"{self.path}.new"
+
     @contextmanager
     def fresh(self) -> Iterator[sqlite3.Connection]:
         """An empty database beside the file; at the end of the block it takes the file's place."""
