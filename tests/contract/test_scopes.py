@@ -196,6 +196,23 @@ def test_governing_looks_down(root: Memory) -> None:
             alice.log.locate(wrong)
 
 
+@pytest.mark.parametrize(("bound", "stranger"), [("user:alice", "user:alice2"), ("a/b", "a/bc")])
+def test_what_one_governs_is_told_by_whole_segments(root: Memory, bound: str, stranger: str) -> None:
+    m, other, below = root.bind(scope=bound), root.bind(scope=stranger), root.bind(scope=f"{bound}/x")
+    for handle in (m, other, below):
+        handle.remember("note", source={"channel": "chat"})
+    assert [event.lsn for event in m.log.read()] == [1, 3]
+    assert [item.lsn for item in m.plan_revert(source={"channel": "chat"}).items] == [1, 3]
+    assert sorted(record.lsn for record in m.list(below=True).items) == [1, 3]
+    assert sorted(hit.lsn for hit in m.recall("note", below=True)) == [1, 3]
+    with pytest.raises(NotFound):
+        m.log.locate(2)
+    with pytest.raises(ScopeError):
+        m.bind(scope=stranger)
+    m.apply(m.plan_revert(kinds=["memory.write"]))
+    assert [record.lsn for record in other.list().items] == [2]
+
+
 def test_a_plan_of_another_scope_or_one_tampered_with_is_refused(root: Memory) -> None:
     import msgspec
 

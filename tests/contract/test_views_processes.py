@@ -75,7 +75,8 @@ class Nothing:
 
 def start(program: str, folder: Path) -> subprocess.Popen[str]:
     code = PRELUDE + dedent(program)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    paths = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder)],
         stdout=subprocess.PIPE,

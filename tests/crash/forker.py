@@ -33,7 +33,8 @@ def forks(folder: str) -> None:
             for number in range(1, 4):
                 FileLog.open(System(), f"{folder}-{number}").close()  # files are opened and closed all the time
 
-    threads = [threading.Thread(target=append, args=(name,)) for name in range(3)] + [threading.Thread(target=read)]
+    threads = [threading.Thread(target=append, args=(name,), daemon=True) for name in range(3)]
+    threads.append(threading.Thread(target=read, daemon=True))
     for thread in threads:
         thread.start()
     for number in range(20):
@@ -53,7 +54,7 @@ def forks(folder: str) -> None:
 
 def in_child(log: FileLog, folder: str, number: int) -> int:
     """What a forked child finds: 0 when all is as promised."""
-    signal.alarm(60)
+    signal.alarm(20)
     try:
         log.append(single("child.0.1"))
     except StoreClosed:

@@ -17,6 +17,7 @@ from walnut.errors import DurabilityUnknown, LogCorruption, StorageFailed, Stora
 from walnut.log import segment
 from walnut.log.file_log import FileLog
 from walnut.log.verify import verify_folder
+from walnut.ports import Ticket
 from walnut.system import System, Thread
 
 
@@ -112,11 +113,12 @@ def test_L1_nobody_is_answered_while_the_disk_is_still_at_work(tmp_path: Path) -
         system.go.clear()
         tickets = [log.submit(single("a.0.1")), log.submit(single("b.0.1")), log.submit(keyed)]
         assert system.begun.wait(60)
+        answered: list[Ticket] = []
         for ticket in tickets:
-            with pytest.raises(TimeoutError):
-                ticket.result(0)
-        assert log.durable_lsn() == 0
-        system.go.set()
+            ticket.add_done_callback(answered.append)
+        early, durable = len(answered), log.durable_lsn()
+        system.go.set()  # before anything is judged: closing waits for the disk
+        assert (early, durable) == (0, 0)
         assert [ticket.result(60)[0].lsn for ticket in tickets] == [2, 3, 1]
         assert log.durable_lsn() == 3
 
@@ -170,6 +172,67 @@ def test_L1_the_disk_is_asked_before_the_ack_and_the_predecessor_before_a_new_se
         assert "sync_directory" in system.touched[rename:]
 
 
+def test_L1_a_sync_answers_only_for_what_was_written_before_it_began(tmp_path: Path) -> None:
+    class Beside(System):
+        """Lets something else happen while the disk is at work."""
+
+        def __init__(self) -> None:
+            self.meanwhile: list[Callable[[], object]] = []
+
+        def datasync(self, fd: int) -> None:
+            super().datasync(fd)
+            while self.meanwhile:
+                self.meanwhile.pop()()
+
+    system = Beside()
+    with FileLog.open(system, str(tmp_path)) as log, FileLog.open(System(), str(tmp_path)) as other:
+        known = fill(other, 2)
+        system.meanwhile.append(lambda: other.append(single("unsynced.0.1", durability="process")))
+        known += acks(batch := single("synced.0.1"), log.append(batch))
+        assert (log.durable_lsn(), other.durable_lsn()) == (3, 3)
+        assert log.sync() == 4
+        judge(log, known)
+
+
+def test_L7_a_sync_that_failed_once_is_not_asked_for_again(tmp_path: Path) -> None:
+    """The kernel has told of the failure and given the pages up: a second sync would succeed and mean nothing."""
+
+    class Once(System):
+        refusing = 0
+
+        def datasync(self, fd: int) -> None:
+            if self.refusing:
+                self.refusing -= 1
+                raise OSError(errno.EIO, "refused")
+            super().datasync(fd)
+
+    system = Once()
+    log = FileLog.open(system, str(tmp_path))
+    known = fill(log, 3)
+    system.refusing = 1
+    with pytest.raises(DurabilityUnknown):
+        log.append(single("lost.0.1"))
+    with pytest.raises(DurabilityUnknown):
+        log.sync()
+    close(log)
+    reopened(str(tmp_path), known)
+
+
+def test_L6_a_process_that_joins_writes_what_others_left_unsynced_again_before_it_begins_a_segment(
+    tmp_path: Path,
+) -> None:
+    system = Failing()
+    with small_segments(), FileLog.open(System(), str(tmp_path)) as log, FileLog.open(system, str(tmp_path)) as joined:
+        known = fill(log, 2)
+        log.append(single("unsynced.0.1", durability="process"))
+        system.touched.clear()
+        known += acks(batch := single("large.0.1", 70_000), joined.append(batch))
+        begun = next(at for at, touch in enumerate(system.touched) if touch.startswith("rename seg-"))
+        before = system.touched[:begun]
+        assert before.index("write") < before.index("datasync")
+        judge(joined, known)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
 @pytest.mark.parametrize("touch", ["write", "open seg-", "sync", "rename", "half write"])
 def test_L8_a_disk_that_refuses_a_write_or_a_new_segment_is_a_clear_refusal(
@@ -194,6 +257,22 @@ def test_L8_a_disk_that_refuses_a_write_or_a_new_segment_is_a_clear_refusal(
             known += fill(log, 2, prefix=f"after-{attempt}")
         log.close()
         reopened(folder, known)
+
+
+def test_L4_what_was_half_written_is_never_written_over(tmp_path: Path) -> None:
+    """Also by another process: what is left of it would make the next frame that is torn look whole."""
+    system = Failing()
+    with small_segments(), FileLog.open(system, str(tmp_path)) as log, FileLog.open(System(), str(tmp_path)) as other:
+        known = fill(log, 3)
+        system.half_written, system.refuse = True, {"write": errno.EIO}
+        with pytest.raises(StorageFailed):
+            log.append(single("torn.0.1", 5000))
+        system.refuse = {}
+        torn = (tmp_path / "log" / segment.name(1)).read_bytes()
+        known += fill(other, 2, prefix="after")
+        assert (tmp_path / "log" / segment.name(1)).read_bytes() == torn
+        assert other.size()[0] == 2
+        judge(other, known)
 
 
 @pytest.mark.parametrize("name", ["mark", "shared"])

@@ -130,6 +130,28 @@ SCENARIOS = (
         before=(_SOME,),
     ),
     Scenario(
+        "recovering-two",
+        (
+            script(write("a1"), write("a2", 300, durability="process"), closes=False),
+            script(write("c1"), Sync(), closes=False),
+        ),
+        before=(_UNCLEAN,),
+        power_before=True,
+    ),
+    Scenario(
+        "sync-beside-roll",
+        (
+            Script(
+                threads=(
+                    (write("a1", 900), write("a2", 1500)),
+                    (Sync(), write("p1", durability="process"), Sync(), Sync()),
+                ),
+                closes=False,
+            ),
+        ),
+        before=(_NEARLY_FULL,),
+    ),
+    Scenario(
         "threads",
         (
             Script(

@@ -82,6 +82,14 @@ def test_a_time_to_live_ends_by_the_moment_that_is_asked_about(m: Memory) -> Non
         m.as_of(valid_time=datetime.now(UTC) + timedelta(days=2)).get(key="drink")
 
 
+def test_a_time_to_live_is_counted_from_when_it_was_recorded(m: Memory) -> None:
+    m.remember("told late", key="past", ttl="1d", occurred_at="1980-01-01")
+    m.remember("told early", key="future", ttl="1d", occurred_at=datetime.now(UTC) + timedelta(days=5))
+    assert m.get(key="past").text == "told late"
+    after = m.as_of(valid_time=datetime.now(UTC) + timedelta(days=6))
+    assert [record.key for record in after.list().items] == []
+
+
 def test_T1_what_was_true_then_is_still_known(m: Memory) -> None:
     paris = m.remember("lives in Paris", key="home", valid_from="2026-01-01")
     m.remember("lives in Berlin", key="home", valid_from="2020-01-01")

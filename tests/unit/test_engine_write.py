@@ -232,6 +232,21 @@ def test_what_was_shown_is_written_in_the_frame_of_the_next_write(m: Memory) -> 
     assert len(shown(m)) == 1
 
 
+def test_T4_what_a_context_shows_is_noted_as_well(m: Memory) -> None:
+    tea = m.remember("tea is hot")
+    assert tea.event_id in m.context("tea").text
+    m.remember("noted")
+    assert shown(m) == [[tea.lsn]]
+
+
+def test_L1_an_ack_names_the_durability_that_was_reached(m: Memory) -> None:
+    assert m.remember("on disk", idempotency_key="k").durability == "disk"
+    assert m.remember("written", durability="process").durability == "process"
+    assert [ack.durability for ack in m.remember_many([{"text": "a"}], durability="process")] == ["process"]
+    again = m.remember("on disk", idempotency_key="k", durability="process")
+    assert (again.replayed, again.durability) == (True, "disk")
+
+
 def test_a_note_survives_a_refused_and_a_replayed_write(m: Memory) -> None:
     tea = m.remember("tea is hot", key="drink", idempotency_key="k")
     m.recall("tea")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,7 +124,7 @@ def lying(store: Store, leave_out: int) -> None:
         if header.first_lsn != leave_out:
             body = data[at + frame.HEADER_SIZE : at + header.length]
             envelopes = frame.read_envelopes(header, body)
-            made.add(first_lsn=header.first_lsn, offset=at, end=0, chain=bytes(32), envelopes=envelopes)
+            made.add(first_lsn=header.first_lsn, offset=at, envelopes=envelopes)
         at += header.length
     made.covered = Covered(*msgspec.structs.astuple(sidecar.covered))
     index.save(System(), str(store.sidecar(1)), made)
@@ -300,6 +301,44 @@ def test_L9_a_segment_that_a_dead_writer_began_is_adopted(store: Store) -> None:
         assert log.size()[0] == before + 1
         judge(log, store.known)
     reopened(str(store.folder), store.known)
+
+
+def test_L1_L9_the_name_of_an_adopted_segment_is_on_disk_before_it_is_written_to(store: Store) -> None:
+    """Who began it may have died before it could sync the folder."""
+    system = Failing()
+    with store.open(system) as log:
+        begun(log)
+        system.touched.clear()
+        store.known += fill(log, 1, prefix="more")
+        assert "sync_directory" in system.touched[: system.touched.index("write")]
+
+
+def test_L6_who_recovers_a_segment_that_the_mark_does_not_know_syncs_its_name_first(
+    store: Store, tmp_path: Path
+) -> None:
+    with store.open() as log:
+        begun(log)
+        shutil.copytree(store.folder, tmp_path / "killed")
+    system = Failing()
+    with FileLog.open(system, str(tmp_path / "killed")) as again:
+        assert "sync_directory" in system.touched[: system.touched.index("flush")], "the mark names it already"
+        judge(again, store.known)
+
+
+def test_L11_a_key_is_known_however_many_segments_ago_it_was_used(store: Store) -> None:
+    keyed = single("keyed.0.1", key="key")
+    with store.open() as log:
+        (first,) = log.append(keyed)
+        before = log.size()[0]
+        fill(log, 8, prefix="more", size=60_000)
+        assert log.size()[0] > before + 1
+        (again,) = log.append(keyed)
+        assert (again.lsn, again.replayed) == (first.lsn, True)
+    for number in range(1, before + 3):
+        store.sidecar(number).unlink(missing_ok=True)  # as after a kill
+    with store.open() as log:
+        (again,) = log.append(keyed)
+        assert (again.lsn, again.replayed) == (first.lsn, True)
 
 
 def test_L5_a_segment_that_does_not_follow_its_predecessor_is_not_adopted(store: Store) -> None:

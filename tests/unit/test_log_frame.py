@@ -114,6 +114,16 @@ def test_L2_a_frame_with_any_bit_flipped_is_refused() -> None:
         assert decode(bytes(changed)) is None, f"bit {bit % 8} of byte {bit // 8}"
 
 
+def test_L2_a_header_with_any_bit_flipped_is_none() -> None:
+    """On its own, too: recovery asks it for lengths and LSNs of frames whose bodies are gone."""
+    data, _ = encode(SMALL)
+    assert frame.read_header(data, crc_seed=frame.seed(LOG, 1), offset=512) is not None
+    for bit in range(frame.HEADER_SIZE * 8):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        assert frame.read_header(bytes(changed), crc_seed=frame.seed(LOG, 1), offset=512) is None, f"bit {bit}"
+
+
 def test_L2_a_frame_cut_anywhere_is_refused() -> None:
     data, _ = encode(SMALL)
     for length in range(len(data)):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from walnut.log import index
 from walnut.log.frame import Envelope
-from walnut.log.index import SegmentIndex
+from walnut.log.index import Covered, SegmentIndex
 from walnut.log.shared import MARK_SLOTS, SIZE, SLOT_SIZE, Slots, State, newest
 from walnut.system import System
 
@@ -35,9 +35,8 @@ def test_an_index_answers_like_a_search_through_everything(
             assert sidecar is not None
             growing = SegmentIndex(4, 0, sidecar)
         end = offset + 104
-        growing.add(
-            first_lsn=lsn, offset=offset, end=end, chain=bytes([number]) * 32, envelopes=[envelope(*e) for e in each]
-        )
+        growing.add(first_lsn=lsn, offset=offset, envelopes=[envelope(*e) for e in each])
+        growing.covered = Covered(end, lsn + len(each) - 1, offset, bytes([number]) * 32)
         for event in each:
             events.append((lsn, event))
             lsn += 1
@@ -62,9 +61,7 @@ def test_an_index_answers_like_a_search_through_everything(
 
 def test_a_sidecar_with_any_flipped_bit_or_cut_off_is_ignored(tmp_path: Path) -> None:
     growing = SegmentIndex(1, 0)
-    growing.add(
-        first_lsn=1, offset=512, end=616, chain=bytes(32), envelopes=[envelope([b"\x01" + bytes(16)], bytes(16))]
-    )
+    growing.add(first_lsn=1, offset=512, envelopes=[envelope([b"\x01" + bytes(16)], bytes(16))])
     data = growing.encode()
     for bit in range(len(data) * 8):
         changed = bytearray(data)

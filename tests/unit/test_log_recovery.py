@@ -19,6 +19,7 @@ from walnut.log.recovery import SECTOR, Evidence, Verdict
 from walnut.log.recovery import judge as verdict_on
 from walnut.log.segments import Segments
 from walnut.log.verify import read_mark, verify_folder
+from walnut.model.event import Content
 from walnut.system import System
 
 
@@ -185,6 +186,32 @@ def test_L5_a_valid_frame_out_of_place_is_refused(unsynced: Callable[..., Unsync
     body = data[512 + frame.HEADER_SIZE : 512 + header.length]
     moved, _ = frame.place(header, body, prev_hash=header.prev_hash, crc_seed=seed, offset=offset)
     store.put(moved, offset)
+    assert store.verdict() is Verdict.DAMAGED
+
+
+def test_L5_a_valid_frame_out_of_place_is_refused_also_where_its_content_is_zeros(
+    unsynced: Callable[..., Unsynced],
+) -> None:
+    """Its sectors prove nothing then: that it is valid does."""
+    store = unsynced(100)
+    ((offset, _),) = store.spans
+    seed = frame.seed(keys.load(System(), str(store.folder)).log_id, 1)
+    sealed = frame.seal(Content(scope="global", actor="a", payload={"text": "\0" * 4 * SECTOR}), bytes(16))
+    envelope = frame.Envelope(bytes(16), "memory.write", 1, 0, b"", sealed.commitment, None, None)
+    data, _ = frame.encode(
+        envelopes=frame.encode_envelopes([envelope]),
+        contents=[sealed],
+        first_lsn=9,
+        synced_upto=0,
+        recorded_at=1,
+        clock_raw=0,
+        epoch=1,
+        writer_id=1,
+        prev_hash=bytes(32),
+        crc_seed=seed,
+        offset=offset,
+    )
+    store.put(data, offset)
     assert store.verdict() is Verdict.DAMAGED
 
 

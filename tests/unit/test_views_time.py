@@ -177,6 +177,20 @@ def test_T1_what_was_true_before_stays_whichever_was_recorded_first(log: MemoryL
     assert [chosen(log, valid_at) for valid_at in (10, 20, 49, 50, 99)] == [None, berlin, berlin, paris, paris]
 
 
+def test_T1_of_versions_that_begin_together_the_last_recorded_holds() -> None:
+    log = MemoryLog(System())
+    append(log, write(0, valid_from=5), write(0, valid_from=5), write(0, valid_from=5), write(1))
+    view = views(log)
+    for upto in (1, 2, 3, 4):
+        moment = Moment(upto, 9)
+        expected = by_rule(log, moment)
+        assert expected[0].lsn == min(upto, 3)
+        with view.snapshot() as snapshot:
+            check_other_questions(log, snapshot, Moment(upto, 2**62), by_rule(log, Moment(upto, 2**62)))
+            assert by_view(snapshot, moment)[0] == expected[0]
+    view.close()
+
+
 def test_T1_a_version_ends_at_its_valid_until_and_nothing_older_comes_back(log: MemoryLog) -> None:
     append(log, write(0, valid_from=10))
     second = append(log, write(0, valid_from=20, valid_until=30))
@@ -192,6 +206,20 @@ def test_T3_a_revert_can_be_reverted(log: MemoryLog) -> None:
     append(log, revert(log, (redo, redo)))
     assert chosen(log) == first
     assert [chosen(log, lsn=lsn) for lsn in range(1, 6)] == [first, second, first, second, first]
+
+
+def test_T3_a_revert_names_only_what_was_before_it() -> None:
+    """Whatever its ranges say: it hides nothing that comes later, and not itself."""
+    log = MemoryLog(System())
+    append(log, write(0), revert(log, (1, 99)), write(0), write(1))
+    log_of_itself = MemoryLog(System())
+    append(log_of_itself, write(0), revert(log_of_itself, (1, 2)), write(1))
+    for history, counting in ((log, {2, 3, 4}), (log_of_itself, {2, 3})):
+        view, newest = views(history), history.durable_lsn()
+        assert visibility.counting(list(history.read())) == counting
+        with view.snapshot() as snapshot:
+            assert snapshot.counting(range(1, newest + 1), newest) == counting
+        view.close()
 
 
 def test_T3_an_event_named_twice_counts_only_when_neither_revert_does(log: MemoryLog) -> None:

@@ -33,13 +33,8 @@ class Catalog:
                 if live.covered.end != start.end:
                     return
                 try:
-                    live.add(
-                        first_lsn=start.lsn + 1,
-                        offset=start.end,
-                        end=after.end,
-                        chain=after.chain,
-                        envelopes=envelopes,
-                    )
+                    live.add(first_lsn=start.lsn + 1, offset=start.end, envelopes=envelopes)
+                    live.covered = Covered(after.end, after.lsn, start.end, after.chain)
                 except BaseException:
                     self._live = None  # interrupted half-way: read it anew
                     raise
@@ -70,18 +65,16 @@ class Catalog:
         place = self._segments.get(target.segment)
         covered = target.covered
         lsn = covered.lsn + 1 if covered.lsn else place.header.first_lsn
+        last = None
         for each in self._segments.frames(place, start=covered.end, end=end, lsn=lsn):
             try:
                 envelopes = frame.read_envelopes(each.header, each.body)
             except ValueError as error:
                 raise self._segments.damage(str(error), place, offset=each.offset, lsn=lsn) from None
-            target.add(
-                first_lsn=each.header.first_lsn,
-                offset=each.offset,
-                end=each.end,
-                chain=each.chain(),
-                envelopes=envelopes,
-            )
+            target.add(first_lsn=each.header.first_lsn, offset=each.offset, envelopes=envelopes)
+            last = each
+        if last is not None:
+            target.covered = Covered(last.end, last.header.last_lsn, last.offset, last.chain())
 
     def _seal(self, done: SegmentIndex) -> None:
         sealed = self._segments.sealed_end(done.segment)

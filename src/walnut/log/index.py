@@ -111,8 +111,8 @@ class SegmentIndex:
         """Whether it holds anything that its sidecar does not."""
         return bool(self._lsns)
 
-    def add(self, *, first_lsn: int, offset: int, end: int, chain: bytes, envelopes: Sequence[Envelope]) -> None:
-        """Take in the frame that follows what is covered."""
+    def add(self, *, first_lsn: int, offset: int, envelopes: Sequence[Envelope]) -> None:
+        """Take in the frame that follows those there are; `covered` is for the caller to set, behind the last one."""
         self._lsns.append(first_lsn)
         self._offsets.append(offset)
         lsn = first_lsn
@@ -129,7 +129,6 @@ class SegmentIndex:
             if envelope.idem is not None:
                 self._idems.setdefault(envelope.idem, lsn)
             lsn += 1
-        self.covered = Covered(end, lsn - 1, offset, chain)
 
     def frame_before(self, lsn: int) -> tuple[int, int] | None:
         """First LSN and offset of the frame that `lsn` would be in."""

@@ -1,0 +1,255 @@
+"""Bugs of the views' files: position, trust, checkpoints, one applier at a time, failures."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_FILES = "tests/contract/test_views_files.py::"
+_TROUBLE = "tests/contract/test_views_trouble.py::"
+_ODD = "tests/contract/test_views_odd_files.py::"
+_PROCESSES = "tests/contract/test_views_processes.py::"
+_ORDER = "tests/contract/test_views_order.py::"
+
+BUGS = (
+    Mutant(
+        "position-stored-after-the-rows",
+        "views/applier.py",
+        '            db.execute("UPDATE walnut_view SET lsn = ?, chain = ?", (last, self._log.chain(last)))\n'
+        '            db.execute("COMMIT")\n',
+        '            db.execute("COMMIT")\n'
+        '            db.execute("UPDATE walnut_view SET lsn = ?, chain = ?", (last, self._log.chain(last)))\n',
+        f"{_PROCESSES}test_V2_a_process_killed_between_rows_and_position_leaves_neither",
+        "V2",
+        "a process that is killed in between has its events applied twice",
+    ),
+    Mutant(
+        "position-stored-before-the-rows",
+        "views/applier.py",
+        '        db.execute("BEGIN IMMEDIATE")\n        try:\n',
+        '        db.execute("UPDATE walnut_view SET lsn = ?", (chunk[-1].lsn,))\n'
+        '        db.execute("BEGIN IMMEDIATE")\n        try:\n',
+        f"{_FILES}test_V2_position_and_rows_are_of_one_transaction",
+        "V2",
+        "a process that is killed in between skips events for ever",
+    ),
+    Mutant(
+        "a-view-of-another-log-is-believed",
+        "views/applier.py",
+        "        if stamp.log_id != self._log.log_id:\n",
+        "        if False:\n",
+        f"{_FILES}test_V4_a_file_of_another_log_is_not_believed",
+        "V4",
+        "the file of another store answers",
+        more=(
+            ("        if stamp.chain != self._log.chain(stamp.lsn):\n", "        if False:\n"),
+            ("        if not 0 <= stamp.lsn <= self._log.durable_lsn():\n", "        if False:\n"),
+        ),
+    ),
+    Mutant(
+        "a-view-of-another-history-is-believed",
+        "views/applier.py",
+        "        if stamp.chain != self._log.chain(stamp.lsn):\n",
+        "        if False:\n",
+        f"{_FILES}test_V4_a_file_of_another_history_is_not_believed",
+        "V4",
+        "after a repair, or beside an older copy of the log, rows of what never was are served",
+    ),
+    Mutant(
+        "a-view-ahead-of-its-log-is-believed",
+        "views/applier.py",
+        "        if not 0 <= stamp.lsn <= self._log.durable_lsn():\n            raise",
+        "        if False:\n            raise",
+        f"{_FILES}test_V4_a_file_ahead_of_its_log_is_not_believed",
+        "V4",
+        "events that the log has lost, or never had, are skipped when they come",
+        more=(("        if stamp.chain != self._log.chain(stamp.lsn):\n", "        if False:\n"),),
+    ),
+    Mutant(
+        "a-view-is-believed-after-the-machine-went-down",
+        "views/applier.py",
+        "        if stamp.boot_id != self._boot and stamp.clean != CLOSED:\n",
+        "        if False:\n",
+        f"{_FILES}test_V4_after_an_unclean_end_under_another_boot_the_file_is_discarded",
+        "V4",
+        "a file that was written without syncs is trusted after a power cut",
+    ),
+    Mutant(
+        "a-closed-view-is-not-noted-as-opened",
+        "views/applier.py",
+        "        if stamp.clean != WRITTEN or stamp.boot_id != self._boot:\n            self._reopen(db)\n",
+        "",
+        f"{_FILES}test_V4_after_a_clean_end_the_file_is_kept_under_another_boot",
+        "V4",
+        "a file that is written to still says that it was closed",
+    ),
+    Mutant(
+        "damage-is-served",
+        "views/damage.py",
+        "    return code & 0xFF not in",
+        "    return False and code & 0xFF not in",
+        f"{_FILES}test_V4_a_damaged_file_is_reported_and_rebuilt",
+        "V4",
+        "a damaged file is an error for ever instead of being built anew",
+    ),
+    Mutant(
+        "a-hit-is-not-checked-against-its-event",
+        "engine/hydrate.py",
+        "    if lsn == version:\n        event = _event(handle, lsn)\n"
+        "        if event is not None and _alone(handle, event, memory, moment):\n"
+        "            return _visible(handle, Found(memory, event, version), below=below)\n"
+        "    found = recompute(handle, memory, moment)\n",
+        "    event = _event(handle, lsn)\n    found = None if event is None else Found(memory, event, version)\n",
+        "tests/unit/test_engine_read.py::test_V4_a_view_that_lies_is_not_believed",
+        "V4",
+        "what a damaged view names is given to the caller",
+    ),
+    Mutant(
+        "filters-are-not-checked-against-the-log",
+        "engine/hydrate.py",
+        "    if not holds:\n        handle.store.views.distrust()\n    return holds\n",
+        "    return True\n",
+        "tests/contract/test_hostile_callers.py::test_V4_a_view_that_lies_about_a_filter_or_a_cause_is_not_believed",
+        "V4",
+        "a damaged view lets through what the filter excludes",
+    ),
+    Mutant(
+        "tags-are-not-checked-against-the-log",
+        "engine/hydrate.py",
+        '        holds = holds and set(asked.tags) <= {*_texts(content.payload.get("tags"))}\n',
+        "        pass\n",
+        "tests/contract/test_hostile_callers.py::test_V4_a_view_that_lies_about_a_filter_or_a_cause_is_not_believed",
+        "V4",
+        "a damaged view lets through what does not have the tag",
+    ),
+    Mutant(
+        "applier-without-a-lock",
+        "views/runner.py",
+        '                with file_lock(self._system, f"{self._folder}/applier.lock", patience=patience) as held:\n'
+        "                    yield held\n",
+        "                yield True\n",
+        f"{_TROUBLE}test_V6_while_another_applies_what_needs_it_is_a_lag_and_what_does_not_is_answered",
+        "V6",
+        "two processes apply at once",
+    ),
+    Mutant(
+        "an-applier-s-failure-is-skipped",
+        "views/applier.py",
+        "                if not self._apply_chunk(db, (event,)):\n                    return position\n",
+        "                self._apply_chunk(db, (event,))\n",
+        f"{_FILES}test_V7_a_kind_of_a_newer_walnut_stops_the_view_and_nothing_else",
+        "V7",
+        "a view goes on behind an event that it could not fold, and never has it",
+    ),
+    Mutant(
+        "kinds-of-a-newer-walnut-are-skipped",
+        "views/kinds.py",
+        '    if event.kind not in KNOWN and event.kind.partition(".")[0] in OWN_NAMESPACES:\n',
+        "    if False:\n",
+        f"{_FILES}test_V7_a_kind_of_a_newer_walnut_stops_the_view_and_nothing_else",
+        "V7",
+        "an event that changes what is remembered is passed over by an older Walnut",
+    ),
+    Mutant(
+        "own-writes-are-not-waited-for",
+        "engine/moment.py",
+        "    needed = max(handle.last_lsn, at_least or 0, lsn or 0)\n",
+        "    needed = lsn or 0\n",
+        f"{_ORDER}test_V5_a_handle_that_has_written_is_not_answered_without_it",
+        "V5",
+        "while another process applies, a handle does not see what it has written",
+    ),
+    Mutant(
+        "min-lsn-is-not-waited-for",
+        "views/runner.py",
+        "                found = self._at_least(needed)\n                if found is not None:\n"
+        "                    return found\n        raise",
+        "                return self._live.peek()\n        raise",
+        f"{_FILES}test_V5_an_lsn_that_does_not_come_is_a_lag",
+        "V5",
+        "a reader gets less than the LSN it asked for",
+        more=(
+            (
+                "                    if found is None:\n                        raise\n",
+                "                    if found is None:\n                        return self._live.peek()\n",
+            ),
+            ("                raise self._lag(needed or target)\n", "                return applied\n"),
+            (
+                "                raise self._lag(needed)\n            durable",
+                "                pass\n            durable",
+            ),
+        ),
+    ),
+    Mutant(
+        "checkpoint-renamed-before-it-is-synced",
+        "views/checkpoint.py",
+        "            system.sync(fd)\n",
+        "",
+        f"{_ORDER}test_V4_a_checkpoint_is_on_disk_before_it_has_its_name",
+        "V4",
+        "a power cut leaves half a checkpoint under a good name, and the good one before it may be gone",
+    ),
+    Mutant(
+        "checkpoint-s-name-is-not-synced",
+        "views/checkpoint.py",
+        "            self._system.sync_directory(self._folder)\n",
+        "",
+        f"{_ORDER}test_V4_older_checkpoints_go_once_the_newer_one_has_its_name_on_disk",
+        "V4",
+        "older checkpoints are removed for one whose name a power cut takes back",
+    ),
+    Mutant(
+        "checkpoint-checksum-ignored",
+        "views/checkpoint.py",
+        "            if checksum(pieces) != system.read_at(fd, _HASH, size):\n                return None\n",
+        "            checksum(pieces)\n",
+        f"{_FILES}test_V4_a_flipped_bit_in_a_checkpoint_is_found_before_it_is_used",
+        "V4",
+        "a checkpoint that rotted is the base of all later answers",
+    ),
+    Mutant(
+        "checkpoint-restored-unchecked",
+        "views/checkpoint.py",
+        "        applier.check(stamp)\n        return stamp\n",
+        "        return stamp\n",
+        f"{_ODD}test_V4_files_of_another_store_are_not_believed",
+        "V4",
+        "the checkpoint of another store, or of another history, is restored",
+    ),
+    Mutant(
+        "checkpoint-of-other-folds-restored",
+        "views/applier.py",
+        "        if stamp.folds != signature(self.folds):\n",
+        "        if False:\n",
+        f"{_FILES}test_V1_a_checkpoint_of_other_folds_is_not_used",
+        "V1 V4",
+        "rows that an older version of a fold made are taken for its own",
+    ),
+    Mutant(
+        "checkpoint-s-rows-not-compared-with-its-footer",
+        "views/checkpoint.py",
+        "        if found != stamp:\n",
+        "        if False:\n",
+        f"{_TROUBLE}test_V4_a_checkpoint_whose_rows_are_of_another_position_is_passed_over",
+        "V4",
+        "a checkpoint that says one LSN and holds another is restored",
+    ),
+    Mutant(
+        "a-killed-checkpoint-s-rest-is-kept",
+        "views/checkpoint.py",
+        '            if ".db." in name:\n',
+        "            if False:\n",
+        f"{_FILES}test_what_a_killed_checkpoint_left_is_swept_away",
+        "V4",
+        "a copy that was begun and not ended stands in the way of the next",
+    ),
+    Mutant(
+        "snapshots-are-not-transactions",
+        "views/live.py",
+        '            db.execute("BEGIN")\n            return identity',
+        "            return identity",
+        f"{_FILES}test_V6_a_snapshot_stays_as_it_is_while_others_apply",
+        "V6",
+        "a read sees the state change between two of its questions",
+        more=(('            db.execute("ROLLBACK")\n', ""),),
+    ),
+)
