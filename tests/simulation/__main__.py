@@ -19,7 +19,7 @@ from tests.simulation.tally import Tally
 
 _PIECE = 200
 #: Of schedules, after each scenario.
-_PIECES = 4
+_PIECES = 6
 _ROTTEN = 20
 _SAY_EVERY = 30.0
 #: In turn: without second crashes, and with some of them.

@@ -22,7 +22,7 @@ from walnut.log.file_log import FileLog
 from walnut.log.repair import repair_folder
 from walnut.model.results import Position
 from walnut.system import System
-from walnut.testing.sim import Fate, Killed, SimMachine
+from walnut.testing.sim import Fate, Faults, Killed, SimMachine
 
 
 class Rotten:
@@ -31,7 +31,7 @@ class Rotten:
     def __init__(self, seed: int, tally: Tally) -> None:
         self._rng = random.Random(seed)
         self._tally = tally
-        self._machine = SimMachine(seed)
+        self._machine = SimMachine(seed, faults=Faults(names="unordered" if seed % 2 else "journalled"))
         self._book = Book()
         self._closed = self._rng.random() < 0.5
         live(self._machine, self._book, Life(scripts=(_writer(draw(seed), closes=self._closed),)), tally)

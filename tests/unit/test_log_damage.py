@@ -161,6 +161,18 @@ def test_small_files_that_say_something_strange_are_refused(
         FileLog.open(System(), str(folder))
 
 
+@pytest.mark.parametrize("name", ["FORMAT", "keys"])
+def test_L5_any_changed_byte_of_format_or_keys_is_refused(folder: Path, name: str) -> None:
+    """A secret that is another one would make every key unknown, and nothing else would tell."""
+    whole = (folder / name).read_bytes()
+    for at in range(len(whole)):
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        (folder / name).write_bytes(changed)
+        with pytest.raises((LogCorruption, FormatTooNew)):
+            keys.load(System(), str(folder))
+
+
 def test_folder_and_files_are_the_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

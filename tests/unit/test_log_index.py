@@ -114,6 +114,13 @@ def test_L5_a_store_torn_anywhere_leaves_the_slot_before_it() -> None:
         assert found == kept or (same_tail and stop > 48)
 
 
+def test_L1_the_slot_with_the_higher_number_counts_for_whoever_maps_it() -> None:
+    memory = Memory(SIZE)
+    for seq in (1, 2, 3, 255, 256, 257, 2**32 - 1, 2**32, 2**62 - 1):
+        Slots(memory, MARK_SLOTS, LOG).store(STATE, seq)
+        assert Slots(memory, MARK_SLOTS, LOG).load() == msgspec.structs.replace(STATE, seq=seq)
+
+
 def test_L5_a_slot_with_any_flipped_bit_or_of_another_log_is_ignored() -> None:
     memory = Memory(SIZE)
     Slots(memory, MARK_SLOTS, LOG).store(STATE, 2)

@@ -63,4 +63,52 @@ BUGS = (
         "V4",
         "damage in a schema ends the read with an error of Python's",
     ),
+    Mutant(
+        "what-a-failed-sync-gave-up-is-called-damage",
+        "log/durable.py",
+        "        if isinstance(error, LogCorruption) and (error.first_lsn or 0) > self.state().lsn:\n",
+        "        if False:\n",
+        "tests/unit/test_log_simulated.py::"
+        "test_L7_frames_that_a_failed_sync_gave_up_are_an_unknown_outcome_and_no_damage",
+        "L7",
+        "a sync that failed in another process is told as damage of the log",
+    ),
+    Mutant(
+        "an-old-epoch-vouches-for-new-events",
+        "log/durable.py",
+        "        if mark.epoch != self._epoch:",
+        "        if False:",
+        "tests/unit/test_log_simulated.py::test_L7_nobody_vouches_for_an_lsn_that_is_another_events_since_a_recovery",
+        "L7 L1",
+        "a handle that slept through a failed sync takes another event's LSN for its own",
+    ),
+    Mutant(
+        "a-lock-that-is-stuck-denies-the-write",
+        "log/durable.py",
+        "        except LogBusy as error:\n            raise failures.unconfirmed(error) from None\n",
+        "        except LogBusy:\n            raise\n",
+        "tests/unit/test_log_simulated.py::test_L9_log_busy_means_that_nothing_was_written",
+        "L1 L9",
+        "who is told that the log is busy writes again what is there already",
+    ),
+    Mutant(
+        "a-replay-hides-what-was-written-with-it",
+        "engine/write.py",
+        "        self.handle.wrote(max([each.lsn for each in appended]))",
+        "        self.handle.wrote(appended[-1].lsn)",
+        "tests/unit/test_engine_write.py::"
+        "test_V5_a_handle_sees_what_it_wrote_at_process_before_a_replay_of_the_same_batch",
+        "V5",
+        "a handle does not see what it wrote in one batch with something known",
+    ),
+    Mutant(
+        "two-clocks-in-one-transaction-refuse-the-group",
+        "log/admission.py",
+        "            if time != first:\n",
+        "            if number and recorded_at != first[0]:\n",
+        "tests/unit/test_admission.py::"
+        "test_L2_a_transaction_of_two_times_is_refused_alone_and_its_neighbours_are_not_concerned",
+        "L2 L10",
+        "a transaction that fits no frame refuses those that share its sync",
+    ),
 )
