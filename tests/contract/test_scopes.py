@@ -152,7 +152,8 @@ def test_a_shadowed_memory_is_hidden_even_where_the_nearer_one_does_not_match(ro
     root.remember("format: parquet", key="format")
     user = root.bind(scope="user:alice")
     user.remember("exports as csv", key="format")
-    assert user.recall("parquet") == []
+    assert user.recall("parquet", mode="keyword") == []
+    assert [h.text for h in user.recall("parquet")] == ["exports as csv"]  # near in meaning, and all there is to see
     assert [h.text for h in root.recall("parquet")] == ["format: parquet"]
 
 

@@ -55,6 +55,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert shell(f"set -e\n{SEED}", folder).returncode == 0
     (folder / "here/MEMORY.md").write_text("# Style\n- Use ruff\n")
     (folder / "here/chat.jsonl").write_text('{"role":"user","content":"Hello"}\n')
+    (folder / "here/questions.jsonl").write_text('{"question":"Where does she live?","gold":["city"]}\n')
     (folder / "here/notes.jsonl").write_text('{"text":"a note"}\n')
     return folder
 

@@ -14,11 +14,13 @@ from walnut.ports import Batch
 from walnut.recall.plan import SETTINGS, Settings
 from walnut.recall.rank import Scored
 from walnut.recall.search import search
+from walnut.recall.vectors import Vectors
 from walnut.system import System
 from walnut.undo import plan as undoing
 from walnut.undo import revert
 from walnut.views.folds.memories_sql import MemoriesFold
 from walnut.views.folds.text import TextFold
+from walnut.views.folds.vectors import VectorsFold
 from walnut.views.reader import Snapshot
 from walnut.views.visibility import Moment
 
@@ -33,7 +35,8 @@ class World:
         self.log = MemoryLog(System()) if log is None else log
         self.upto = upto
         self.db = sqlite3.connect(":memory:", isolation_level=None)
-        self.folds = (MemoriesFold(), TextFold())
+        self.folds = (MemoriesFold(), TextFold(), VectorsFold())
+        self.vectors = Vectors(System())
         for fold in self.folds:
             for statement in fold.schema:
                 self.db.execute(statement)
@@ -119,7 +122,7 @@ class World:
         snapshot = self.snapshot()
         moment = Moment(snapshot.lsn if at is None else at, valid_at)
         request = Recall(query=query, explain=True, **given)
-        found = search(snapshot, self.log, request, ancestors(scope), moment, below=below, settings=settings)
+        found = search(snapshot, self.vectors, request, ancestors(scope), moment, below=below, settings=settings)
         return list(found)
 
     def found(self, query: str, **given: Any) -> list[int]:

@@ -15,8 +15,8 @@ from walnut.model.results import Hit, MemoryRecord, Version
 def _search_arguments(parser: argparse.ArgumentParser, *, k: int) -> None:
     parser.add_argument("query", metavar="QUERY", nargs="+", help="what to look for; any text will do")
     parser.add_argument("-k", metavar="N", type=options.whole, default=k, help=f"at most so many hits ({k})")
-    parser.add_argument("--mode", choices=("hybrid", "keyword", "recent"), default="hybrid", help="hybrid (default), "
-                        "keyword, or recent: the newest that match")  # fmt: skip
+    parser.add_argument("--mode", choices=("hybrid", "keyword", "vector", "recent"), default="hybrid", help="hybrid "
+                        "(default), keyword, vector, or recent: the newest that match")  # fmt: skip
     options.add_filters(parser)
     options.add_moment(parser)
 

@@ -24,6 +24,7 @@ VERBS: dict[str, Entry] = {
     "list": Entry("reading", "Read", "show memories, newest first"),
     "history": Entry("reading", "Read", "show every version of a memory"),
     "why": Entry("reading", "Read", "explain a memory down to the events it rests on"),
+    "eval": Entry("evaluate", "Read", "measure recall on your own questions"),
     "log": Entry("events", "Govern", "show the events of the log, or follow them"),
     "revert": Entry("undo", "Govern", "undo events and what was derived from them"),
     "export": Entry("transfer", "Govern", "write everything as JSONL that imports to equal views"),

@@ -15,6 +15,7 @@ from walnut.ports import Batch, Log
 from walnut.system import System
 
 if TYPE_CHECKING:
+    from walnut.recall.vectors import Vectors
     from walnut.views.runner import Views
 
 
@@ -29,11 +30,22 @@ class Store:
         self.log = log
         self._open_views = open_views
         self._views: Views | None = None
+        self._vectors: Vectors | None = None
         self.system = system
         self.desk = NoteDesk(system, self._write_note)
         self.closed = False
         self._process = system.process_id()
         self._closing = system.lock()
+
+    @property
+    def vectors(self) -> Vectors:
+        """What is kept of the view of vectors between searches."""
+        kept = self._vectors
+        if kept is None:  # two threads may both make one: the later stays
+            from walnut.recall.vectors import Vectors  # numpy takes long to load
+
+            kept = self._vectors = Vectors(self.system)
+        return kept
 
     @property
     def views(self) -> Views:

@@ -104,7 +104,7 @@ def _search(handle: Handle, view: View, request: Recall) -> list[Hit]:
     hits: list[Hit] = []
     seen: set[bytes] = set()
     for scored in searching.search(
-        view.snapshot, handle.store.log, request, handle.readable, view.moment, below=request.below
+        view.snapshot, handle.store.vectors, request, handle.readable, view.moment, below=request.below
     ):
         if len(hits) == request.k:
             break

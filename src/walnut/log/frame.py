@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypeVar
 
 import google_crc32c
 import msgspec
@@ -121,6 +121,8 @@ class Sealed(msgspec.Struct, frozen=True):
         """What keeps the commitment from being guessed."""
         return self.record[_SALT_AT:RECORD_SIZE]
 
+
+_T = TypeVar("_T")
 
 _encoder = msgspec.msgpack.Encoder()
 _content_decoder = msgspec.msgpack.Decoder(Content)
@@ -280,30 +282,23 @@ def envelope_section(body: bytes) -> bytes:
 
 def read_envelopes(header: Header, body: bytes) -> list[Envelope]:
     """All envelopes of a checked body; ValueError when they do not decode or say what can't be."""
-    section = envelope_section(body)
-    try:
-        envelopes = _envelopes_decoder.decode(section)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"envelopes do not decode: {type(error).__name__}") from None
+    envelopes = decoded("envelopes do", _envelopes_decoder, envelope_section(body))
     if len(envelopes) != header.count:
         raise ValueError("number of envelopes is not the header's")
     for lsn, each in enumerate(envelopes, header.first_lsn):
-        if len(each.touches) % TOUCH_SIZE or each.txn_back >= lsn:
-            raise ValueError("an envelope names what can't be")
-        if each.op >= len(_OPS):
-            raise FormatTooNew(f"op {each.op} at LSN {lsn}", hint="upgrade walnut")
+        check_envelope(each, lsn)
     return envelopes
 
 
-def read_records(header: Header, body: bytes) -> list[tuple[bytes, bytes] | None]:
-    """Salt and bytes of each event's content, None where erased; ValueError when lengths do not add up."""
-    return [
-        None if span is None else (body[span[0] : span[0] + _SALT_SIZE], body[span[0] + _SALT_SIZE : span[1]])
-        for span in _spans(header, body)
-    ]
+def check_envelope(envelope: Envelope, lsn: int) -> None:
+    """ValueError when an envelope says what can't be, FormatTooNew when a newer Walnut wrote it."""
+    if len(envelope.touches) % TOUCH_SIZE or envelope.txn_back >= lsn:
+        raise ValueError("an envelope names what can't be")
+    if envelope.op >= len(_OPS):
+        raise FormatTooNew(f"op {envelope.op} at LSN {lsn}", hint="upgrade walnut")
 
 
-def _spans(header: Header, body: bytes) -> list[tuple[int, int] | None]:
+def spans(header: Header, body: bytes) -> list[tuple[int, int] | None]:
     """From where to where each event's salt and content lie in the body, None where erased; ValueError."""
     at, size = PREAMBLE_SIZE + int.from_bytes(body[:4], "little"), len(body)
     spans: list[tuple[int, int] | None] = []
@@ -330,8 +325,8 @@ def unsound(header: Header, body: bytes) -> tuple[str, int] | None:
     """What is wrong with the events of a frame whose checksums hold, and from which LSN on. FormatTooNew."""
     lsn = header.first_lsn
     try:
-        _check_type(header)
-        for envelope, span in zip(read_envelopes(header, body), _spans(header, body), strict=True):
+        check_type(header)
+        for envelope, span in zip(read_envelopes(header, body), spans(header, body), strict=True):
             if span is not None:
                 content = body[span[0] : span[1]]
                 if blake2b(content, digest_size=32).digest() != envelope.commitment:
@@ -345,35 +340,32 @@ def unsound(header: Header, body: bytes) -> tuple[str, int] | None:
 
 def read_content(data: bytes) -> Content:
     """Decode a content; ValueError when it does not."""
+    return decoded("content does", _content_decoder, data)
+
+
+def decoded(what: str, decoder: msgspec.msgpack.Decoder[_T], data: bytes | msgspec.Raw) -> _T:
+    """What a decoder makes of it; ValueError when that is nothing."""
     try:
-        return _content_decoder.decode(data)
+        return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"content does not decode: {type(error).__name__}") from None
+        raise ValueError(f"{what} not decode: {type(error).__name__}") from None
 
 
 def read_events(header: Header, body: bytes) -> list[Event]:
     """All events of a checked frame; ValueError when it does not decode, FormatTooNew when it is a newer one's."""
-    envelopes, records = read_sections(header, body)
-    return [event(header, number, envelopes, records) for number in range(header.count)]
+    check_type(header)
+    found = zip(read_envelopes(header, body), spans(header, body), strict=True)
+    return [event(header, lsn, envelope, body, span) for lsn, (envelope, span) in enumerate(found, header.first_lsn)]
 
 
-def _check_type(header: Header) -> None:
+def check_type(header: Header) -> None:
+    """FormatTooNew for a frame that holds no events."""
     if header.type != EVENTS:
         raise FormatTooNew(f"a frame is of type {header.type}", hint="upgrade walnut")
 
 
-def read_sections(header: Header, body: bytes) -> tuple[list[Envelope], list[tuple[bytes, bytes] | None]]:
-    """Envelopes and content records of a checked frame; the errors of `read_events`."""
-    _check_type(header)
-    return read_envelopes(header, body), read_records(header, body)
-
-
-def event(
-    header: Header, number: int, envelopes: Sequence[Envelope], records: Sequence[tuple[bytes, bytes] | None]
-) -> Event:
-    """The n-th event of a frame, its content decoded afresh: a caller may change what it was given."""
-    envelope, record = envelopes[number], records[number]
-    lsn = header.first_lsn + number
+def event(header: Header, lsn: int, envelope: Envelope, body: bytes, span: tuple[int, int] | None) -> Event:
+    """One event of a frame; ValueError when its content does not decode."""
     return Event(
         lsn=lsn,
         raw_id=envelope.raw_id,
@@ -383,7 +375,7 @@ def event(
         txn=lsn - envelope.txn_back,
         raw_touches=envelope.touches,
         commitment=envelope.commitment,
-        content=None if record is None else read_content(record[1]),
+        content=None if span is None else read_content(body[span[0] + _SALT_SIZE : span[1]]),
         before_lsn=envelope.before_lsn,
         idem=envelope.idem,
         clock_raw=header.clock_raw or None,

@@ -5,41 +5,44 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
 from walnut.errors import LogCorruption
 from walnut.log import frame, segment
 from walnut.log.catalog import Catalog
+from walnut.log.opened import Opened, open_frame
 from walnut.log.segments import Frame, Segments
 from walnut.log.shared import State
 from walnut.model.event import Event
 from walnut.model.results import Position
 from walnut.system import System
 
+#: Frames that were read last stay in memory: so many, and so many bytes of them. Larger ones than that share are
+#: not kept, lest one push out all others.
 _CACHED_FRAMES = 512
-_CACHED_BYTES = 65536
-
-_Sections: TypeAlias = tuple[frame.Header, list[frame.Envelope], list[tuple[bytes, bytes] | None]]
+_CACHED_BYTES = 32 << 20
+_CACHED_SHARE = _CACHED_BYTES // 8
 
 
 class Reader:
-    """The events of a file log; small frames that were read last stay in memory."""
+    """The events of a file log; frames that were read last stay in memory, up to a bound."""
 
     def __init__(self, system: System, segments: Segments, catalog: Catalog) -> None:
         self._segments = segments
         self._catalog = catalog
         self._lock = system.lock()
-        self._cache: OrderedDict[tuple[int, int], _Sections] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int], Opened] = OrderedDict()
+        self._cached = 0
 
     def get(self, lsn: int, state: State) -> Event:
         """One event; NotFound above the end or below 1, LogCorruption when its frame is damaged."""
         if not 1 <= lsn <= state.lsn:
             raise self._segments.not_found(lsn)
         number, offset, _ = self._locate(lsn, state)
-        header, envelopes, records = self._cache.get((number, offset)) or self._load(number, offset, lsn)
+        opened = self._cache.get((number, offset)) or self._load(number, offset, lsn)
+        header = opened.header
         self._check_holds(header, number, offset, lsn)
         with self._decoding(number, offset, header):
-            return frame.event(header, lsn - header.first_lsn, envelopes, records)
+            return opened.event(lsn)
 
     def _check_holds(self, header: frame.Header, number: int, offset: int, lsn: int) -> None:
         """LogCorruption when the index named a frame that the LSN is not in."""
@@ -47,16 +50,18 @@ class Reader:
             place = self._segments.get(number)
             raise self._segments.damage("the event is not where the index says", place, offset=offset, lsn=lsn)
 
-    def _load(self, number: int, offset: int, lsn: int) -> _Sections:
+    def _load(self, number: int, offset: int, lsn: int) -> Opened:
         found = self._frame(number, offset, lsn)
         with self._decoding(number, offset, found.header):
-            sections = (found.header, *frame.read_sections(found.header, found.body))
-        if found.header.body_length <= _CACHED_BYTES:
+            opened = open_frame(found.header, found.body)
+        if len(found.body) <= _CACHED_SHARE:
             with self._lock:
-                self._cache[number, offset] = sections
-                if len(self._cache) > _CACHED_FRAMES:
-                    self._cache.popitem(last=False)
-        return sections
+                if (number, offset) not in self._cache:
+                    self._cached += len(found.body)
+                    self._cache[number, offset] = opened
+                while len(self._cache) > _CACHED_FRAMES or self._cached > _CACHED_BYTES:
+                    self._cached -= len(self._cache.popitem(last=False)[1].body)
+        return opened
 
     @contextmanager
     def _decoding(self, number: int, offset: int, header: frame.Header) -> Iterator[None]:

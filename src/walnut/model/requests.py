@@ -9,7 +9,7 @@ import msgspec
 from walnut.model.event import Json
 
 Durability = Literal["process", "disk"]
-Mode = Literal["hybrid", "keyword", "recent"]
+Mode = Literal["hybrid", "keyword", "vector", "recent"]
 Direction = Literal["from", "influenced"]
 
 

@@ -13,14 +13,19 @@ from walnut.views.folds import terms, text
 from walnut.views.visibility import Moment
 
 if TYPE_CHECKING:
+    import numpy as np  # noqa: TC004 - a Plan is never decoded, so nothing evaluates it
+    from numpy.typing import NDArray  # noqa: TC004 - as above
+
     from walnut.views.reader import Snapshot
 
 _MODES = get_args(Mode)
 _MOST_HITS = 1 << 31
+#: Who asks about himself asks about what the user said.
+_FIRST_PERSON = frozenset({"i", "me", "my", "mine", "myself", "we", "our", "ours"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every weight and limit of ranking. The parts are bounded: text lies in 0..1, the others in 0..their weight.
+    """Every weight and limit of ranking. Each part is bounded by its weight; text by 1.
 
     `k1` is BM25's; `body_b` and `ctx_b` say how much a field's length counts against it; `ctx` is the weight of
     a term that only the turns before hold. `recency_half_life` is in ns of `occurred_at` before the newest.
@@ -30,8 +35,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_b: float = 0.75
     ctx_b: float = 0.75
     ctx: float = 0.4
+    #: Text is measured against the best found, or this share of the best thinkable if that is more: where nothing
+    #: answers the words, words count for less.
+    text_full: float = 0.25
+    vector: float = 1.0
     session: float = 0.5
     speaker: float = 0.5
+    #: A version with fewer distinct words that say something loses up to this share of its text and vector parts.
+    short: float = 0.5
+    short_words: int = 6
+    #: Taken from what is nothing but questions, and from what says the same as a better or newer hit.
+    question: float = 0.2
+    duplicate: float = 2.0
     recency: float = 0.05
     recency_half_life: int = 30 * 86_400 * 10**9
     confidence: float = 0.05
@@ -45,6 +60,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     most_postings: int = 10_000
     #: Living candidates that are scored, at least; twice `k` if that is more.
     pool: int = 250
+    #: Living candidates that are near, at least; `k` if that is more.
+    near: int = 100
+    #: Scopes whose vectors are looked at, at most: searching more of them goes by words alone.
+    most_scopes: int = 256
 
 
 SETTINGS = Settings()
@@ -59,7 +78,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     moment: Moment
     scopes: tuple[int, ...]
     terms: tuple[int, ...]
+    paths: tuple[str, ...]
+    vector: NDArray[np.int8] | None
+    first_person: bool
     pool: int
+    near: int
     settings: Settings
 
     @property
@@ -87,14 +110,37 @@ def plan(
         raise InvalidArgument("k is below 1", where="k", hint="ask for at least one hit")
     if request.mode not in _MODES:
         raise InvalidArgument("unknown mode", where="mode", hint=f"one of {', '.join(_MODES)}")
-    searching = request.mode != "recent"
+    by_words = request.mode in ("hybrid", "keyword")
+    paths, vector = _nearness(snapshot, request, readable, below=below, settings=settings)
+    if request.mode == "vector":
+        settings = msgspec.structs.replace(settings, session=0.0, speaker=0.0, short=0.0, question=0.0, duplicate=0.0)
+    k = min(request.k, _MOST_HITS)
     return Plan(
         request=request,
         readable=tuple(readable),
         below=below,
         moment=moment,
-        scopes=tuple(text.scope_numbers(snapshot.db, readable, below=below)) if searching else (),
-        terms=tuple(terms.query_terms(request.query, most=settings.most_terms)) if searching else (),
-        pool=max(settings.pool, 2 * min(request.k, _MOST_HITS)),
+        scopes=tuple(text.scope_numbers(snapshot.db, readable, below=below)) if request.mode != "recent" else (),
+        terms=tuple(terms.query_terms(request.query, most=settings.most_terms)) if by_words else (),
+        paths=paths,
+        vector=vector,
+        first_person=not _FIRST_PERSON.isdisjoint(terms.words(request.query, query=True)),
+        pool=max(settings.pool, 2 * k),
+        near=max(settings.near, k),
         settings=settings,
     )
+
+
+def _nearness(
+    snapshot: Snapshot, request: Recall, readable: Sequence[str], *, below: bool, settings: Settings
+) -> tuple[tuple[str, ...], NDArray[np.int8] | None]:
+    """The scopes whose vectors are looked at, and the query's; None when it has none."""
+    if request.mode not in ("hybrid", "vector") or not terms.words(request.query, query=True):
+        return (), None
+    paths = [*readable, *(snapshot.scopes_below(readable[0]) if below else ())]
+    if len(paths) > settings.most_scopes:
+        return (), None
+    from walnut.embed import static  # numpy takes long to load
+
+    vector = static.table().embed([request.query])[0]
+    return tuple(paths), vector if vector.any() else None

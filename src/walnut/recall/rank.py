@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from math import log
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from walnut.model.results import Part
+from walnut.recall.bm25 import Statistics, bm25
 from walnut.recall.plan import Settings
-from walnut.views.folds.text import Doc, Totals
+from walnut.views.folds.terms import number
+from walnut.views.folds.text import Doc
 
 _TERM_BYTES = 4
+#: What conversations call the one an assistant talks to.
+_USER = frozenset(map(number, ("user", "human")))
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,95 +29,120 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
 
 
-class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What BM25 knows of the scopes read: the weight of each query term, the average lengths in terms."""
+class Signals(msgspec.Struct, frozen=True, kw_only=True):
+    """What ranking knows beside the candidates.
 
-    idf: dict[int, float]
-    wanted: frozenset[int]
-    body: float
-    ctx: float
+    `near`: LSN -> cosine, empty where vectors don't count. `first_person`: the query asks about the asker.
+    `newest`: the latest `occurred` of the scopes (ns); None where recency and confidence don't count.
+    """
 
-
-def statistics(frequencies: Mapping[int, int], totals: Totals) -> Statistics:
-    """From how many versions hold each term. A term in every version still weighs a little."""
-    n = totals.docs
-    return Statistics(
-        idf={term: log(1 + (n - df + 0.5) / (df + 0.5)) for term, df in frequencies.items()},
-        wanted=frozenset(frequencies),
-        body=totals.body / n if totals.body else 1.0,
-        ctx=totals.ctx / n if totals.ctx else 1.0,
-    )
-
-
-def bm25(doc: Doc, known: Statistics, settings: Settings) -> float:
-    """BM25 over two fields (BM25F): each field's term frequency is normalised by its own length."""
-    idf, wanted = known.idf, known.wanted
-    found: dict[int, float] = {}
-    for field, weight, b, average in (
-        (doc.body, 1.0, settings.body_b, known.body),
-        (doc.ctx, settings.ctx, settings.ctx_b, known.ctx),
-    ):
-        terms = array("I", field)
-        for term in wanted.intersection(terms):
-            share = weight * terms.count(term) / (1 - b + b * len(terms) / average)
-            found[term] = found.get(term, 0.0) + share
-    k1 = settings.k1
-    return sum(idf[term] * tf * (k1 + 1) / (tf + k1) for term, tf in sorted(found.items()))
+    text: Statistics
+    near: Mapping[int, float]
+    first_person: bool
+    newest: int | None
 
 
 def rank(
-    candidates: Sequence[tuple[Doc, bytes]],
-    known: Statistics,
-    *,
-    newest: int,
-    bounded: bool,
-    explain: bool,
-    settings: Settings,
-) -> list[Scored]:
-    """Score candidates (each with its memory's key) and sort them, best first, of equals the newer first.
+    candidates: Sequence[tuple[Doc, bytes]], signals: Signals, *, explain: bool, settings: Settings
+) -> Iterator[Scored]:
+    """Candidates (each with its memory's key), best first, of equals the newer first.
 
-    `bounded` adds recency, against the latest `occurred` of the scopes (`newest`, ns), and confidence.
+    Of versions by one speaker in the same words the latest counts, the others come last.
     """
-    texts = [bm25(doc, known, settings) for doc, _ in candidates]
-    best = max(texts, default=0.0) or 1.0
-    texts = [value / best for value in texts]
-    sessions: dict[int, float] = {}
-    for (doc, _), value in zip(candidates, texts, strict=True):
-        if doc.session is not None:
-            sessions[doc.session] = max(sessions.get(doc.session, 0.0), value)
-    ranked = []
-    for (doc, memory), value in zip(candidates, texts, strict=True):
-        around = value if doc.session is None else sessions[doc.session]
-        values = [("text", value), ("session", settings.session * around)]
-        values.append(("speaker", settings.speaker * _named(doc, known.wanted)))
-        if bounded:
-            values.append(("recency", settings.recency * recency(doc.occurred, newest, settings)))
-            stated = settings.confidence_unstated if doc.confidence is None else doc.confidence
-            values.append(("confidence", settings.confidence * stated))
-        ranked.append(_scored(doc.lsn, memory, values, explain=explain))
-    ranked.sort(key=_order)
-    return ranked
+    docs = [doc for doc, _ in candidates]
+    shares = np.fromiter((_share(doc.says, settings) for doc in docs), np.float64, len(docs))
+    texts = _texts(docs, shares, signals.text, settings)
+    near = signals.near
+    nears = np.fromiter((max(0.0, near.get(doc.lsn, 0.0)) for doc in docs), np.float64, len(docs)) * shares
+    columns = (
+        texts,
+        (settings.vector * (nears / (nears.max(initial=0.0) or 1.0))).tolist(),
+        _sessions(docs, texts, settings),
+        _speakers(docs, signals, settings),
+        [-settings.question * doc.asks for doc in docs],
+        _echoes(docs, settings),
+        *_bounded(docs, signals, settings),
+    )
+    ranked = sorted(
+        (-sum(values), -doc.lsn, memory, values)
+        for (doc, memory), values in zip(candidates, zip(*columns, strict=True), strict=True)
+    )
+    return (_scored(*each, explain=explain) for each in ranked)
+
+
+_PARTS = ("text", "vector", "session", "speaker", "question", "duplicate", "recency", "confidence")
+
+
+def _scored(score: float, lsn: int, memory: bytes, values: tuple[float, ...], *, explain: bool) -> Scored:
+    parts = zip(_PARTS, values, strict=False) if explain else ()
+    return Scored(
+        lsn=-lsn,
+        memory=memory,
+        score=-score,
+        parts=tuple(Part(name=name, value=value) for name, value in parts if value),
+    )
+
+
+def _texts(docs: Sequence[Doc], shares: NDArray[np.float64], known: Statistics, settings: Settings) -> list[float]:
+    """BM25 against the best found, or a share of the best thinkable."""
+    found = bm25(docs, known, settings) * shares
+    full = settings.text_full * known.thinkable * (settings.k1 + 1)
+    texts: list[float] = (found / (max(full, float(found.max(initial=0.0))) or 1.0)).tolist()
+    return texts
+
+
+def _sessions(docs: Sequence[Doc], texts: Sequence[float], settings: Settings) -> list[float]:
+    """The best text of any candidate in the same session; a version's own where it has none."""
+    best: dict[int | None, float] = {}
+    for doc, said in zip(docs, texts, strict=True):
+        if said > best.get(doc.session, 0.0):
+            best[doc.session] = said
+    return [
+        settings.session * (said if doc.session is None else best.get(doc.session, 0.0))
+        for doc, said in zip(docs, texts, strict=True)
+    ]
+
+
+def _speakers(docs: Sequence[Doc], signals: Signals, settings: Settings) -> list[float]:
+    """Whether the query names who said it, or asks about the asker and the user said it."""
+    meant: dict[bytes, float] = {b"": 0.0}
+    wanted = signals.text.wanted | (_USER if signals.first_person else frozenset())
+    found = []
+    for doc in docs:
+        name = doc.body[: doc.speaker * _TERM_BYTES]
+        value = meant.get(name)
+        if value is None:
+            value = meant[name] = settings.speaker * (not wanted.isdisjoint(array("I", name)))
+        found.append(value)
+    return found
+
+
+def _echoes(docs: Sequence[Doc], settings: Settings) -> list[float]:
+    """What is taken from all but the latest of those that repeat each other."""
+    latest: dict[int, tuple[int, int]] = {}
+    for doc in docs:
+        here = (doc.occurred, doc.lsn)
+        if latest.setdefault(doc.echo, here) < here:
+            latest[doc.echo] = here
+    return [-settings.duplicate * (latest[doc.echo][1] != doc.lsn) for doc in docs]
+
+
+def _bounded(docs: Sequence[Doc], signals: Signals, settings: Settings) -> tuple[list[float], ...]:
+    """Recency and confidence, where they count."""
+    newest, unstated = signals.newest, settings.confidence_unstated
+    if newest is None:
+        return ()
+    return (
+        [settings.recency * recency(doc.occurred, newest, settings) for doc in docs],
+        [settings.confidence * (unstated if doc.confidence is None else doc.confidence) for doc in docs],
+    )
+
+
+def _share(says: int, settings: Settings) -> float:
+    """How much of its text and vector parts a version keeps: all of them once it says enough."""
+    return 1 - settings.short * (1 - min(1.0, (says + 1) / settings.short_words))
 
 
 def recency(occurred: int, newest: int, settings: Settings) -> float:
     """1 for the newest of the scopes read, halved by each half-life before it."""
     return float(2.0 ** -(max(0, newest - occurred) / settings.recency_half_life))
-
-
-def _named(doc: Doc, wanted: frozenset[int]) -> bool:
-    """Whether the query names who said it."""
-    return not wanted.isdisjoint(array("I", doc.body[: doc.speaker * _TERM_BYTES]))
-
-
-def _scored(lsn: int, memory: bytes, values: Iterable[tuple[str, float]], *, explain: bool) -> Scored:
-    values = list(values)
-    return Scored(
-        lsn=lsn,
-        memory=memory,
-        score=sum(value for _, value in values),
-        parts=tuple(Part(name=name, value=value) for name, value in values) if explain else (),
-    )
-
-
-def _order(scored: Scored) -> tuple[float, int]:
-    return -scored.score, -scored.lsn

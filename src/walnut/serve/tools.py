@@ -116,8 +116,8 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     query: Annotated[str, Meta(description="what you want to know, in any words")]
     k: Annotated[int, Meta(ge=1, le=100, description="at most this many")] = 10
     mode: Annotated[
-        Literal["hybrid", "keyword", "recent"],
-        Meta(description="hybrid: words, time and confidence; keyword: words alone; recent: newest first"),
+        Literal["hybrid", "keyword", "vector", "recent"],
+        Meta(description="hybrid: all signals; keyword: words; vector: meaning; recent: newest first"),
     ] = "hybrid"
     tags: Tags = ()
     since: Annotated[str, Meta(description=f"happened at or after. {_TIME}")] | None = None

@@ -9,5 +9,6 @@ def default() -> tuple[Fold, ...]:
     """The folds of the view "memories", in the order they are applied in."""
     from walnut.views.folds.memories_sql import MemoriesFold
     from walnut.views.folds.text import TextFold
+    from walnut.views.folds.vectors import VectorsFold
 
-    return MemoriesFold(), TextFold()
+    return MemoriesFold(), TextFold(), VectorsFold()

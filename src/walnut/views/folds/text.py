@@ -8,12 +8,14 @@ with `upto=n` is what a replay up to n would hold.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
+from zlib import crc32
 
 import msgspec
 
@@ -31,6 +33,9 @@ _SCHEMA = (
         session INTEGER,                -- hash of scope and session
         occurred INTEGER NOT NULL,      -- ns
         confidence REAL,
+        asks INTEGER NOT NULL,          -- whether it is nothing but questions
+        says INTEGER NOT NULL,          -- how many distinct words it has, less the stop words
+        echo INTEGER NOT NULL,          -- hash of who said it and the words: equal for repetitions
         speaker INTEGER NOT NULL,       -- how many terms of the body name the speaker; they come first
         body BLOB NOT NULL,             -- 32-bit terms: speaker, day (three), text, tags
         ctx BLOB NOT NULL,              -- 32-bit terms of the turns before
@@ -57,7 +62,9 @@ CONTEXT_TERMS = 30
 _SCOPES_AT_ONCE = 200
 _KINDS = frozenset({"memory.write", "memory.update"})
 _DAY = 86_400 * 10**9
-_DAY_TERMS = 3
+DAY_TERMS = 3
+_QUESTION_MARKS = "?\uff1f\u061f\u037e"
+_SENTENCE_END = re.compile(f"[.!\u3002\uff01{_QUESTION_MARKS}](?=\\s|$)")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
@@ -74,12 +81,20 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
 
 
 class Doc(msgspec.Struct, frozen=True, gc=False):
-    """What ranking needs of one version. `body` and `ctx` are 32-bit terms, the first `speaker` of `body` a name."""
+    """What ranking needs of one version.
+
+    `asks`: it is nothing but questions; `says`: distinct words of weight; `echo`: equal for those that repeat
+    each other. `body` and `ctx` are 32-bit terms; the first `speaker` of `body` name who said it, the next three
+    the day.
+    """
 
     lsn: int
     session: int | None
     occurred: int
     confidence: float | None
+    asks: int
+    says: int
+    echo: int
     speaker: int
     body: bytes
     ctx: bytes
@@ -92,7 +107,7 @@ class TextFold:
     """Indexes every version of a memory, so that any moment can be searched."""
 
     name = "text"
-    version = 1
+    version = 2
     schema = _SCHEMA
 
     def apply(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
@@ -132,7 +147,9 @@ def _add(
     scope = numbers.get(content.scope) or numbers.setdefault(content.scope, _number(db, content.scope))
     source, tags = content.source or {}, _tags(payload.get("tags"))
     session, speaker = _session(content.scope, session_of(source)), _speaker(source.get("speaker"))
-    body = [*speaker, *_day(occurred // _DAY), *terms.terms(str(payload.get("text", "")))]
+    said = str(payload.get("text", ""))
+    words = terms.terms(said)
+    body = [*speaker, *_day(occurred // _DAY), *words]
     for tag in tags:
         body += terms.terms(tag)
     ctx = () if session is None else _turns_before(db, session, occurred, lsn)
@@ -144,9 +161,10 @@ def _add(
         max(before.newest, occurred) if before.docs else occurred,
     )
     db.execute(
-        "INSERT INTO text_docs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO text_docs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *(lsn, scope, session, occurred, _confidence(payload.get("confidence")), len(speaker)),
+            *(lsn, scope, session, occurred, _confidence(payload.get("confidence"))),
+            *(_asks(said), len(set(words) - terms.STOP_TERMS), _echo(speaker, words), len(speaker)),
             *(array("I", body).tobytes(), array("I", ctx).tobytes()),
             *(after.docs, after.body, after.ctx, after.newest),
         ),
@@ -167,7 +185,7 @@ def _turns_before(db: sqlite3.Connection, session: int, occurred: int, lsn: int)
     )
     found: list[int] = []
     for speaker, body in rows:
-        start = speaker + _DAY_TERMS
+        start = speaker + DAY_TERMS
         found += array("I", body)[start : start + CONTEXT_TERMS]
     return [term for term in found if term not in terms.STOP_TERMS]
 
@@ -195,6 +213,18 @@ def _name(name: str) -> tuple[int, ...]:
 
 def _tags(given: Json) -> list[str]:
     return [tag for tag in given if isinstance(tag, str)] if isinstance(given, list | tuple) else []
+
+
+def _asks(said: str) -> bool:
+    """Whether every sentence is a question."""
+    said = said.rstrip()
+    if not said or said[-1] not in _QUESTION_MARKS:
+        return False
+    return all(end in _QUESTION_MARKS for end in _SENTENCE_END.findall(said))
+
+
+def _echo(speaker: Sequence[int], words: Sequence[int]) -> int:
+    return crc32(array("I", [*speaker, 0, *words]).tobytes())
 
 
 def _confidence(given: Json) -> float | None:
@@ -279,6 +309,21 @@ def postings(
     return sorted(found, reverse=True)[:most]
 
 
+def tagged(db: sqlite3.Connection, scopes: Sequence[int], lsns: Sequence[int], tags: Sequence[str]) -> set[int]:
+    """Those of these versions that have all the tags."""
+    found: set[int] = set()
+    for start in range(0, len(scopes), _SCOPES_AT_ONCE):
+        few = scopes[start : start + _SCOPES_AT_ONCE]
+        wanted = ([_tag_token(scope, tag) for scope in few] for tag in tags)
+        match = " AND ".join(f"({' OR '.join(tokens)})" for tokens in wanted)
+        rows = db.execute(
+            "SELECT rowid FROM text_index WHERE text_index MATCH ? AND rowid IN (SELECT value FROM json_each(?))",
+            (match, f"[{','.join(map(str, lsns))}]"),
+        )
+        found.update(row[0] for row in rows)
+    return found
+
+
 def _matches(scopes: Sequence[int], term: int, tags: Sequence[str]) -> Iterator[str]:
     for start in range(0, len(scopes), _SCOPES_AT_ONCE):
         few = scopes[start : start + _SCOPES_AT_ONCE]
@@ -290,7 +335,7 @@ def _matches(scopes: Sequence[int], term: int, tags: Sequence[str]) -> Iterator[
 def docs(db: sqlite3.Connection, lsns: Sequence[int]) -> list[Doc]:
     """The rows of these versions, in the order of their LSNs."""
     rows = db.execute(
-        "SELECT lsn, session, occurred, confidence, speaker, body, ctx FROM text_docs"
+        "SELECT lsn, session, occurred, confidence, asks, says, echo, speaker, body, ctx FROM text_docs"
         " WHERE lsn IN (SELECT value FROM json_each(?)) ORDER BY lsn",
         (f"[{','.join(map(str, lsns))}]",),
     )

@@ -1,0 +1,67 @@
+"""Word pieces: how a text becomes rows of the vector table, the way the model that the table comes from splits it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+#: Longer words have no pieces: nobody means anything by them.
+LONGEST = 100
+#: Of a text, the first so many pieces count.
+MOST = 512
+_KNOWN_WORDS = 50_000
+_ASCII = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
+_IDEOGRAPHS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2FA1F))
+
+
+def words(text: str) -> list[str]:
+    """Lower-cased words without accents; each mark and each ideograph is a word of its own."""
+    text = text.lower()
+    if text.isascii():
+        return _ASCII.findall(text)
+    spaced = []
+    for character in unicodedata.normalize("NFD", text):
+        category = unicodedata.category(character)
+        if category == "Mn":
+            continue
+        alone = category[0] in "PS" or any(low <= ord(character) <= high for low, high in _IDEOGRAPHS)
+        spaced.append(f" {character} " if alone else " " if category[0] in "CZ" else character)
+    return "".join(spaced).split()
+
+
+class Vocabulary:
+    """Pieces and their numbers. Words that were split are remembered, up to a bound."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        self._numbers = numbers
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    def pieces(self, text: str) -> list[int]:
+        """The numbers of a text's pieces, in order; words that can't be split wholly have none."""
+        known, found = self._known, list[int]()
+        for word in words(text):
+            split = known.get(word)
+            if split is None:
+                if len(known) >= _KNOWN_WORDS:
+                    known.clear()
+                split = known[word] = self._split(word)
+            found += split
+            if len(found) >= MOST:
+                return found[:MOST]
+        return found
+
+    def _split(self, word: str) -> tuple[int, ...]:
+        """The longest piece that the word begins with, then the longest that goes on with it, and so on."""
+        if len(word) > LONGEST:
+            return ()
+        numbers, found, start = self._numbers, list[int](), 0
+        while start < len(word):
+            prefix, end = "##" if start else "", len(word)
+            while end > start and prefix + word[start:end] not in numbers:
+                end -= 1
+            if end == start:
+                return ()
+            found.append(numbers[prefix + word[start:end]])
+            start = end
+        return tuple(found)

@@ -1,0 +1,100 @@
+"""Candidates: versions worth ranking, those with the query's rarest terms and those nearest to its vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from walnut.recall.plan import Plan
+from walnut.views.folds import text
+from walnut.views.folds.text import Doc
+
+if TYPE_CHECKING:
+    from walnut.recall.vectors import Near
+    from walnut.views.reader import Snapshot
+
+#: Candidates whose rows and visibility are looked up at once.
+_CHUNK = 250
+
+#: By LSN: what ranking needs of a version, and its memory's 17-byte key.
+Candidates = dict[int, tuple[Doc, bytes]]
+
+
+def by_words(snapshot: Snapshot, prepared: Plan, weights: Mapping[int, float]) -> Candidates:
+    """Enough versions that are current and pass the filters, those first that hold the heaviest terms."""
+    waiting: dict[int, float] = {}  # LSN -> the summed weight of the gathered terms it holds
+    seen: set[int] = set()
+    living: Candidates = {}
+    terms = iter(sorted(weights, key=lambda term: (-weights[term], term)))
+    while len(living) < prepared.pool:
+        _gather(snapshot, prepared, terms, weights, waiting=waiting, seen=seen)
+        if not waiting:
+            break
+        order = sorted(waiting, reverse=True)
+        order.sort(key=waiting.__getitem__, reverse=True)  # stable: of equals the newer stays first
+        for start in range(0, len(order), _CHUNK):
+            chunk = order[start : start + _CHUNK]
+            living |= _living(snapshot, prepared, chunk)
+            seen.update(chunk)
+            if len(living) >= prepared.pool:
+                break
+        waiting.clear()
+    return living
+
+
+def _gather(
+    snapshot: Snapshot,
+    prepared: Plan,
+    terms: Iterator[int],
+    weights: Mapping[int, float],
+    *,
+    waiting: dict[int, float],
+    seen: set[int],
+) -> None:
+    """Add the postings of the next terms to those that wait, until there are enough or no term is left."""
+    for term in terms:
+        found = text.postings(
+            snapshot.db,
+            prepared.scopes,
+            term,
+            upto=prepared.upto,
+            tags=prepared.request.tags,
+            most=prepared.most_postings,
+        )
+        for lsn in found:
+            if lsn not in seen:
+                waiting[lsn] = waiting.get(lsn, 0.0) + weights[term]
+        if len(waiting) >= prepared.settings.gather:
+            return
+
+
+def by_nearness(snapshot: Snapshot, prepared: Plan, near: Near, *, known: Candidates) -> Candidates:
+    """The nearest versions that are current and pass the filters, beside those `known` already."""
+    living: Candidates = {}
+    looked = 0
+    while True:
+        order = near.best(max(2 * looked, prepared.near))
+        chunk = order[looked:]
+        if not chunk:
+            return living
+        looked = len(order)
+        tags = prepared.request.tags
+        fitting = text.tagged(snapshot.db, prepared.scopes, chunk, tags) if tags else chunk
+        living |= _living(snapshot, prepared, [lsn for lsn in fitting if lsn not in known])
+        if len(living) + sum(lsn in known for lsn in order) >= prepared.near:
+            return living
+
+
+def _living(snapshot: Snapshot, prepared: Plan, lsns: Sequence[int]) -> Candidates:
+    request = prepared.request
+    docs = [
+        doc
+        for doc in text.docs(snapshot.db, lsns)
+        if (request.since is None or doc.occurred >= request.since)
+        and (request.until is None or doc.occurred < request.until)
+        and (
+            request.min_confidence is None or (doc.confidence is not None and doc.confidence >= request.min_confidence)
+        )
+    ]
+    current = snapshot.current([doc.lsn for doc in docs], prepared.moment)
+    return {doc.lsn: (doc, current[doc.lsn].memory) for doc in docs if doc.lsn in current}

@@ -1,0 +1,225 @@
+"""Vectors: the same in any batch and on any replay, found by meaning, and never across scopes."""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import walnut
+from tests.unit.small_world import World
+from walnut.embed import static
+from walnut.embed.pieces import LONGEST, MOST, words
+from walnut.recall.vectors import Vectors
+from walnut.system import System
+from walnut.views.folds import vectors
+from walnut.views.folds.vectors import VectorsFold
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+# --- texts ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=40), st.integers(1, 40))
+def test_V1_a_text_has_one_vector_in_whatever_batch(texts: list[str], size: int) -> None:
+    table = static.table()
+    together = table.embed(texts)
+    parts = [table.embed(texts[start : start + size]) for start in range(0, len(texts), size)]
+    assert (np.concatenate(parts) == together).all()
+    assert (static.Table().embed(texts[:3]) == together[:3]).all()
+
+
+def test_V1_vectors_are_those_of_the_version_that_made_a_store() -> None:
+    """If this fails, replays on another version differ: then `static.MODEL` and the fold's version must go up."""
+    made = static.table().embed(["The walrus sat on the ice.", "naïve café", "猫", "x" * 99])
+    assert [vector[:6].tolist() for vector in made] == GOLDEN
+
+
+GOLDEN = [[59, 12, -78, -116, -127, -13], [-79, -3, 7, 18, -127, 16], [0, 0, 0, 0, 0, 0], [127, 83, -77, -62, -46, 19]]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\0", "\ud800", "🎸🎸", "\u202e", "ﷺ" * 3, "a" * 200_000, "ab " * 40_000])
+def test_any_text_has_a_vector(text: str) -> None:
+    vector = static.table().embed([text])[0]
+    assert vector.dtype == np.int8
+    assert abs(int(vector.min())) <= 127
+
+
+def test_what_has_no_piece_is_zeros_and_what_has_is_at_full_range() -> None:
+    none, some = static.table().embed(["", "walrus"])
+    assert not none.any()
+    assert np.abs(some.astype(int)).max() == 127
+    assert not static.table().embed(["x" * (LONGEST + 1)]).any()
+
+
+def test_only_the_first_pieces_count() -> None:
+    one, other = static.table().embed(["cat " * MOST, "cat " * MOST + "war " * 500])
+    assert (one == other).all()
+
+
+def test_words_are_split_as_the_model_splits_them() -> None:
+    assert words("Don't STOP, Café 黒猫!") == ["don", "'", "t", "stop", ",", "cafe", "黒", "猫", "!"]
+    assert words("") == []
+
+
+# --- the fold -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user:a", "user:b"]), st.text(max_size=30)), max_size=12), st.data())
+def test_V3_the_rows_do_not_depend_on_how_a_history_is_cut(history: list[tuple[str, str]], data: st.DataObject) -> None:
+    world = World()
+    for scope, text in history:
+        world.write(text, scope=scope, source={"speaker": "Ann"})
+    events, fold, digests = list(world.log.read()), VectorsFold(), set()
+    for size in (100, 1, data.draw(st.integers(1, 5))):
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        for statement in fold.schema:
+            db.execute(statement)
+        for start in range(0, len(events), size):
+            fold.apply(db, events[start : start + size])
+        digests.add(fold.digest(db))
+        db.close()
+    world.close()
+    assert len(digests) == 1
+
+
+def test_rows_of_another_size_are_left_out(world: World) -> None:
+    lsn = world.write("walrus")
+    odd = world.write("walrus seal")
+    snapshot = world.snapshot()
+    world.db.execute("UPDATE vectors SET vector = x'01' WHERE lsn = ?", (odd,))
+    number = vectors.scope_number(world.db, "user:a")
+    assert number is not None
+    lsns, found = vectors.rows(snapshot.db, number, after=0, upto=odd, size=static.DIMENSIONS)
+    assert lsns.tolist() == [lsn]
+    assert found.shape == (1, static.DIMENSIONS)
+    assert set(world.found("walrus")) == {lsn, odd}
+
+
+# --- nearness -------------------------------------------------------------------------------------
+
+
+def test_what_means_the_same_is_found_without_a_common_word(world: World) -> None:
+    world.write("The invoice was paid on Monday")
+    wanted = world.write("She adopted a puppy")
+    world.write("The train leaves at noon")
+    assert world.found("dog", mode="keyword") == []
+    assert world.found("dog")[0] == wanted
+    assert world.found("dog", mode="vector")[0] == wanted
+
+
+def test_kept_rows_grow_with_the_view_and_answer_for_any_moment(world: World) -> None:
+    lsns = []
+    for number in range(30):
+        lsns.append(world.write(f"puppy number {number}"))
+        assert world.found("puppy", mode="vector", k=100)[0] in lsns
+        assert set(world.found("puppy", mode="vector", k=100)) == set(lsns)
+    for at in (1, 7, 30):
+        fresh = World(world.log, upto=at)
+        assert world.recall("dog", mode="vector", at=at, k=50) == fresh.recall("dog", mode="vector", at=at, k=50)
+        fresh.db.close()
+
+
+def test_the_scopes_asked_for_longest_ago_go_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from walnut.recall import vectors as kept
+
+    monkeypatch.setattr(kept, "KEPT", 3_000)
+    for number in range(5):
+        world.write("puppy", scope=f"user:{number}")
+    for _ in range(2):
+        for number in range(5):
+            assert len(world.found("dog", scope=f"user:{number}", mode="vector")) == 1
+    assert len(world.vectors._scopes) <= 3
+
+
+def test_a_scan_is_the_same_however_its_rows_came(world: World) -> None:
+    for number in range(40):
+        world.write(f"{random.Random(number).choice(['cat', 'dog', 'train'])} {number}")
+    snapshot, query = world.snapshot(), static.table().embed(["kitten"])[0]
+    stepwise, at_once = Vectors(System()), Vectors(System())
+    found = stepwise.near(snapshot.db, ["user:a"], query, upto=2)
+    for upto in (3, 4, 20, 40):
+        found = stepwise.near(snapshot.db, ["user:a"], query, upto=upto)
+    assert found.of(range(1, 41)) == at_once.near(snapshot.db, ["user:a"], query, upto=40).of(range(1, 41))
+    assert found.best(10) == at_once.near(snapshot.db, ["user:a"], query, upto=40).best(10)
+
+
+def test_another_tenant_changes_no_vector_score() -> None:
+    alone, shared = World(), World()
+    for number in range(40):
+        text = f"{random.Random(number).choice(['cat', 'dog', 'train', 'invoice'])} {number}"
+        alone.write(text, memory=number, occurred_at=number)
+        for tenant in range(number % 4):
+            shared.write(f"kitten {tenant}", scope=f"user:b{tenant}")
+        shared.write(text, memory=10_000 + number, occurred_at=number)
+    for mode in ("vector", "hybrid"):
+        one, other = alone.recall("kitten", mode=mode, k=100), shared.recall("kitten", mode=mode, k=100)
+        assert [(hit.score, hit.parts) for hit in one] == [(hit.score, hit.parts) for hit in other]
+    alone.close()
+    shared.close()
+
+
+def test_filters_reach_beyond_the_nearest(world: World) -> None:
+    wanted = world.write("something quite else about trains", tags=["t"], confidence=0.9, occurred_at=1)
+    for _ in range(400):
+        world.write("puppy", occurred_at=10)
+    for narrowed in ({"tags": ("t",)}, {"until": 5}, {"min_confidence": 0.5}):
+        assert world.found("dog train", mode="vector", **narrowed) == [wanted]
+
+
+# --- ranking --------------------------------------------------------------------------------------
+
+
+def test_of_repetitions_by_one_speaker_the_latest_counts_and_the_others_come_last(world: World) -> None:
+    first = world.write("My walrus is called Otto", source={"speaker": "Ann"}, occurred_at=1)
+    latest = world.write("my walrus is called OTTO!", source={"speaker": "Ann"}, occurred_at=9)
+    bob = world.write("My walrus is called Otto", source={"speaker": "Bob"}, occurred_at=5)
+    other = world.write("A walrus swims", occurred_at=3)
+    found = world.found("what is the walrus called")
+    assert found[-1] == first
+    assert set(found) == {first, latest, bob, other}
+
+
+def test_the_first_person_asks_for_what_the_user_said(world: World) -> None:
+    user = world.write("A cello costs a lot of money", source={"speaker": "user"}, occurred_at=1)
+    assistant = world.write("A cello costs a lot of cash", source={"speaker": "assistant"}, occurred_at=1)
+    mine = world.recall("what did I say a cello costs?")
+    assert mine[0].lsn == user
+    assert [part.name for part in mine[0].parts if part.name == "speaker"] == ["speaker"]
+    assert "speaker" not in {part.name for hit in world.recall("what does a cello cost?") for part in hit.parts}
+    assert assistant in {hit.lsn for hit in mine}
+
+
+def test_what_is_nothing_but_questions_loses(world: World) -> None:
+    asked = world.write("Where is the walrus? Is it at the zoo?")
+    said = world.write("Is it at the zoo? The walrus is.")
+    parts = {hit.lsn: {part.name: part.value for part in hit.parts} for hit in world.recall("walrus zoo")}
+    assert parts[asked]["question"] < 0
+    assert "question" not in parts[said]
+
+
+# --- a store on disk ------------------------------------------------------------------------------
+
+
+def test_scores_are_equal_after_reopening_and_after_a_rebuild(tmp_path: Path) -> None:
+    def answers(m: walnut.Memory) -> list[tuple[str, float]]:
+        at = m.as_of(lsn=60)
+        return [(h.memory_id, h.score) for q in ("kitten", "train 7") for h in at.recall(q, k=20)]
+
+    with walnut.open(tmp_path / "s") as m:
+        m.remember_many([{"text": f"{'cat' if n % 3 else 'train'} {n}"} for n in range(60)])
+        before = answers(m)
+        m.upkeep.rebuild()
+        assert answers(m) == before
+    with walnut.open(tmp_path / "s") as m:
+        assert answers(m) == before
