@@ -125,7 +125,7 @@ def stops_applying(folder: str) -> None:
     """Remember, stop while the views are brought up to it, and finish when continued."""
     with walnut.open(folder, scope="global", system=StopsApplying()) as m:
         m.remember("the stopped one")
-        assert len(m.recall("stopped")) == 1
+        assert len(m.recall("stopped", mode="keyword")) == 1
     sys.stdout.write("ended\n")
 
 

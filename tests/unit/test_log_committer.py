@@ -136,3 +136,27 @@ def test_L10_a_callback_that_fails_keeps_nobody_from_an_outcome() -> None:
     closing.start()
     closing.join(60)
     assert not closing.is_alive(), "it is busy for ever"
+
+
+class Interrupted(Committer):
+    """Interrupted once, as it hands over."""
+
+    interrupts = 1
+
+    def _hand_over(self) -> None:
+        if self.interrupts:
+            self.interrupts -= 1
+            raise KeyboardInterrupt
+        super()._hand_over()
+
+
+def test_an_interrupt_while_handing_over_reaches_the_caller_and_blocks_nobody() -> None:
+    slow = Slow()
+    slow.go.set()
+    group = Interrupted(System(), slow.commit)
+    written = pending()
+    with pytest.raises(KeyboardInterrupt):
+        group.run(written)
+    assert written.result() == ()
+    assert group.run(pending()) == ()
+    group.close()

@@ -113,7 +113,7 @@ class Committer:
 
     def run(self, pending: Pending) -> tuple[Appended, ...]:
         """Commit inline if nobody is at work, else queue and wait."""
-        inline = False
+        inline, interrupt = False, None
         try:
             with self.mutex:
                 if self._closed:
@@ -130,7 +130,9 @@ class Committer:
                     self._hand_over()
                     inline = False
                 except KeyboardInterrupt as error:
-                    pending.finish(error=error)
+                    interrupt = error
+        if interrupt is not None:
+            raise interrupt
         return pending.result()
 
     def submit(self, pending: Pending) -> None:
