@@ -253,6 +253,18 @@ def test_L4_the_next_segment_is_prepared_ahead_and_taken(tmp_path: Path, monkeyp
         judge(log, known)
 
 
+def test_L4_a_segment_that_a_power_cut_left_under_the_name_of_the_spare_too_is_not_written_over(tmp_path: Path) -> None:
+    spare = tmp_path / "log" / segment.SPARE
+    with small_segments(smallest=64 * 1024, largest=64 * 1024):
+        with FileLog.open(System(), str(tmp_path)) as log:
+            known = fill(log, 1, prefix="before", size=1000)
+        os.link(tmp_path / "log" / segment.name(1), spare)  # a rename was kept, and the one before it was not
+        with FileLog.open(System(), str(tmp_path)) as log:
+            known += fill(log, 3, prefix="roll", size=50_000)
+            judge(log, known)
+        reopened(str(tmp_path), known)
+
+
 def test_L1_what_was_written_at_process_is_synced_when_idle_also_after_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,15 @@ def prepare(system: System, path: str, size: int) -> None:
         system.close_file(fd)
 
 
+def _unused(system: System, path: str) -> bool:
+    """Whether no segment's header was ever written to the file."""
+    fd = system.open_file(path, write=False)
+    try:
+        return not any(system.read_at(fd, HEADER_SIZE, 0))
+    finally:
+        system.close_file(fd)
+
+
 def install(system: System, folder: str, header: SegmentHeader) -> None:
     """Make a segment: take the prepared file or make one, write its header, sync, rename; the caller syncs the folder.
 
@@ -143,7 +152,9 @@ def install(system: System, folder: str, header: SegmentHeader) -> None:
     ready = system.exists(spare) and system.path_size(spare) == header.capacity
     if ready:
         system.rename(spare, taken)  # under its own name nobody can swap it for another
-        ready = system.path_size(taken) == header.capacity
+        ready = system.path_size(taken) == header.capacity and _unused(system, taken)
+        if not ready:  # it may be a segment: where a power cut kept a rename and not the one before, it has two names
+            system.remove(taken)
     if not ready:
         prepare(system, taken, header.capacity)
     fd = system.open_file(taken)

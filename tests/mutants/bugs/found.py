@@ -111,4 +111,14 @@ BUGS = (
         "L2 L10",
         "a transaction that fits no frame refuses those that share its sync",
     ),
+    Mutant(
+        "spare-that-is-a-segment-is-taken",
+        "log/segment.py",
+        "ready = system.path_size(taken) == header.capacity and _unused(system, taken)",
+        "ready = system.path_size(taken) == header.capacity",
+        "tests/unit/test_log_damage.py::"
+        "test_L4_a_segment_that_a_power_cut_left_under_the_name_of_the_spare_too_is_not_written_over",
+        "L4",
+        "a new segment is written over the live one, which a power cut left under the spare's name as well",
+    ),
 )
