@@ -88,6 +88,7 @@ class MemoryAt:
         *,
         k: int = 10,
         mode: Mode = "hybrid",
+        embedding: Sequence[float] | None = None,
         tags: Iterable[str] = (),
         since: When | None = None,
         until: When | None = None,
@@ -98,8 +99,10 @@ class MemoryAt:
     ) -> Hits:
         """Search the scope and its ancestors (`below`: its descendants too), best first.
 
-        Any string is a legal query. `tags` must all be there; `since` and `until` bound `occurred_at` (half open).
-        `min_lsn` waits until the views hold that LSN. `explain=True` fills `Hit.parts`, which sum to the score.
+        Any string is a legal query. `embedding` is its vector by a model of yours: it is compared with those that came
+        with `remember(embedding=…)` in the same dimension, and with no other. `tags` must all be there; `since` and
+        `until` bound `occurred_at` (half open). `min_lsn` waits until the views hold that LSN.
+        `explain=True` fills `Hit.parts`, which sum to the score.
 
         Errors: InvalidArgument, ViewLag, ViewFailed.
         """
@@ -107,6 +110,7 @@ class MemoryAt:
             query,
             k=k,
             mode=mode,
+            embedding=embedding,
             tags=tags,
             since=since,
             until=until,
@@ -124,6 +128,7 @@ class MemoryAt:
         budget: int = 1500,
         k: int = 30,
         mode: Mode = "hybrid",
+        embedding: Sequence[float] | None = None,
         tags: Iterable[str] = (),
         since: When | None = None,
         until: When | None = None,
@@ -139,6 +144,7 @@ class MemoryAt:
             query,
             k=k,
             mode=mode,
+            embedding=embedding,
             tags=tags,
             since=since,
             until=until,

@@ -15,6 +15,7 @@ from walnut.ports import Batch, Log
 from walnut.system import System
 
 if TYPE_CHECKING:
+    from walnut.recall.models import Models
     from walnut.recall.vectors import Vectors
     from walnut.views.runner import Views
 
@@ -31,6 +32,7 @@ class Store:
         self._open_views = open_views
         self._views: Views | None = None
         self._vectors: Vectors | None = None
+        self._models: Models | None = None
         self.system = system
         self.desk = NoteDesk(system, self._write_note)
         self.closed = False
@@ -45,6 +47,16 @@ class Store:
             from walnut.recall.vectors import Vectors  # numpy takes long to load
 
             kept = self._vectors = Vectors(self.system)
+        return kept
+
+    @property
+    def models(self) -> Models:
+        """The same of vectors by other models."""
+        kept = self._models
+        if kept is None:
+            from walnut.recall.models import Models
+
+            kept = self._models = Models(self.system)
         return kept
 
     @property

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from walnut.engine import cursor, evidence, hydrate, keys, parse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from walnut.engine import asking, cursor, evidence, hydrate, keys, parse
 from walnut.engine.handle import Handle
 from walnut.engine.hydrate import Found
 from walnut.engine.moment import View, look, mended
@@ -15,6 +18,9 @@ from walnut.model.results import Context, Explanation, Hit, MemoryRecord, Page, 
 from walnut.model.times import WITHIN_MICROSECOND, from_ns, to_ns
 from walnut.policy import limits
 from walnut.views import visibility
+
+if TYPE_CHECKING:
+    from walnut.recall.models import Asked
 
 
 @mended
@@ -79,8 +85,9 @@ def listing(handle: Handle, request: Listing) -> Page:
 @mended
 def recall(handle: Handle, request: Recall) -> list[Hit]:
     """Search; what is found is noted as shown."""
+    asked = asking.asked(handle, request)
     with look(handle, at_least=request.min_lsn) as view:
-        hits = _search(handle, view, request)
+        hits = _search(handle, view, request, asked)
     handle.note.add(hit.lsn for hit in hits)
     return hits
 
@@ -90,13 +97,14 @@ def context(handle: Handle, request: Recall, *, budget: int) -> Context:
     """Search and pack into the budget; what made it into the text is noted as shown."""
     from walnut.recall import context as packing
 
+    asked = asking.asked(handle, request)
     with look(handle, at_least=request.min_lsn) as view:
-        packed = packing.pack(_search(handle, view, request), budget=budget)
+        packed = packing.pack(_search(handle, view, request, asked), budget=budget)
     handle.note.add(hit.lsn for hit in packed.hits)
     return packed
 
 
-def _search(handle: Handle, view: View, request: Recall) -> list[Hit]:
+def _search(handle: Handle, view: View, request: Recall, asked: Sequence[Asked]) -> list[Hit]:
     from walnut.recall import search as searching
 
     if view.moment.lsn == 0:
@@ -104,7 +112,7 @@ def _search(handle: Handle, view: View, request: Recall) -> list[Hit]:
     hits: list[Hit] = []
     seen: set[bytes] = set()
     for scored in searching.search(
-        view.snapshot, handle.store.vectors, request, handle.readable, view.moment, below=request.below
+        view.snapshot, handle.store.vectors, request, handle.readable, view.moment, below=request.below, asked=asked
     ):
         if len(hits) == request.k:
             break

@@ -56,11 +56,15 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recall(msgspec.Struct, frozen=True, kw_only=True):
-    """A search. `since` and `until` bound `occurred_at` (half open); `below` also searches descendants."""
+    """A search. `since` and `until` bound `occurred_at` (half open); `below` also searches descendants.
+
+    `embedding` is the query's vector, by the model that made those of the memories.
+    """
 
     query: str
     k: int = 10
     mode: Mode = "hybrid"
+    embedding: tuple[float, ...] | None = None
     tags: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None

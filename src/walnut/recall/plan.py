@@ -135,11 +135,14 @@ def _nearness(
     snapshot: Snapshot, request: Recall, readable: Sequence[str], *, below: bool, settings: Settings
 ) -> tuple[tuple[str, ...], NDArray[np.int8] | None]:
     """The scopes whose vectors are looked at, and the query's; None when it has none."""
-    if request.mode not in ("hybrid", "vector") or not terms.words(request.query, query=True):
+    worded = bool(terms.words(request.query, query=True))
+    if request.mode not in ("hybrid", "vector") or not (worded or request.embedding):
         return (), None
     paths = [*readable, *(snapshot.scopes_below(readable[0]) if below else ())]
     if len(paths) > settings.most_scopes:
         return (), None
+    if not worded:
+        return tuple(paths), None
     from walnut.embed import static  # numpy takes long to load
 
     vector = static.table().embed([request.query])[0]

@@ -32,12 +32,13 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
 class Signals(msgspec.Struct, frozen=True, kw_only=True):
     """What ranking knows beside the candidates.
 
-    `near`: LSN -> cosine, empty where vectors don't count. `first_person`: the query asks about the asker.
-    `newest`: the latest `occurred` of the scopes (ns); None where recency and confidence don't count.
+    `near`: LSN -> cosine, a model each, the one that counts first; none where vectors don't count.
+    `first_person`: the query asks about the asker. `newest`: the latest `occurred` of the scopes (ns);
+    None where recency and confidence don't count.
     """
 
     text: Statistics
-    near: Mapping[int, float]
+    near: Sequence[Mapping[int, float]]
     first_person: bool
     newest: int | None
 
@@ -52,11 +53,9 @@ def rank(
     docs = [doc for doc, _ in candidates]
     shares = np.fromiter((_share(doc.says, settings) for doc in docs), np.float64, len(docs))
     texts = _texts(docs, shares, signals.text, settings)
-    near = signals.near
-    nears = np.fromiter((max(0.0, near.get(doc.lsn, 0.0)) for doc in docs), np.float64, len(docs)) * shares
     columns = (
         texts,
-        (settings.vector * (nears / (nears.max(initial=0.0) or 1.0))).tolist(),
+        _nears(docs, shares, signals.near, settings),
         _sessions(docs, texts, settings),
         _speakers(docs, signals, settings),
         [-settings.question * doc.asks for doc in docs],
@@ -89,6 +88,19 @@ def _texts(docs: Sequence[Doc], shares: NDArray[np.float64], known: Statistics, 
     full = settings.text_full * known.thinkable * (settings.k1 + 1)
     texts: list[float] = (found / (max(full, float(found.max(initial=0.0))) or 1.0)).tolist()
     return texts
+
+
+def _nears(
+    docs: Sequence[Doc], shares: NDArray[np.float64], models: Sequence[Mapping[int, float]], settings: Settings
+) -> list[float]:
+    """Each model's cosines against the best of its own; a version has the part of the first model that knows it."""
+    found = np.zeros(len(docs))
+    for near in reversed(models):
+        cosines = np.fromiter((max(0.0, near.get(doc.lsn, 0.0)) for doc in docs), np.float64, len(docs)) * shares
+        known = np.fromiter((doc.lsn in near for doc in docs), np.bool_, len(docs))
+        found = np.where(known, cosines / (cosines.max(initial=0.0) or 1.0), found)
+    nears: list[float] = (settings.vector * found).tolist()
+    return nears
 
 
 def _sessions(docs: Sequence[Doc], texts: Sequence[float], settings: Settings) -> list[float]:

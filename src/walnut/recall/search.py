@@ -14,7 +14,8 @@ from walnut.recall.rank import Scored, Signals, rank
 from walnut.views.folds import text
 
 if TYPE_CHECKING:
-    from walnut.recall.vectors import Vectors
+    from walnut.recall.models import Asked
+    from walnut.recall.vectors import Near, Vectors
     from walnut.views.reader import Snapshot
     from walnut.views.visibility import Moment
 
@@ -29,35 +30,38 @@ def search(
     moment: Moment,
     *,
     below: bool = False,
+    asked: Sequence[Asked] = (),
     settings: Settings = SETTINGS,
 ) -> Iterator[Scored]:
     """Hits in the readable scopes (nearest first; `below`: and in all below the nearest) at the moment, best first.
 
-    There are more than `k` where more were looked at. `vectors` is what is kept of the view of vectors.
+    There are more than `k` where more were looked at. `vectors` is what is kept of the view of vectors. `asked`:
+    the query's vectors by other models, those first that know best; the static ones count for what has none of theirs.
 
     The caller takes from them until `k` of them hold against the log. A query without a single word finds nothing
-    but in mode "recent". Errors: InvalidArgument, raised at once.
+    but in mode "recent", or by `asked`. Errors: InvalidArgument, raised at once.
     """
     prepared = plan(snapshot, request, readable, moment, below=below, settings=settings)
-    return _recent(snapshot, prepared) if request.mode == "recent" else _found(snapshot, prepared, vectors)
+    return _recent(snapshot, prepared) if request.mode == "recent" else _found(snapshot, prepared, vectors, asked)
 
 
-def _found(snapshot: Snapshot, prepared: Plan, vectors: Vectors) -> Iterator[Scored]:
+def _found(snapshot: Snapshot, prepared: Plan, vectors: Vectors, asked: Sequence[Asked]) -> Iterator[Scored]:
     db, scopes, upto = snapshot.db, prepared.scopes, prepared.upto
     counts = {term: text.frequency(db, scopes, term, upto=upto) for term in prepared.terms}
     totals = text.totals(db, scopes, upto=upto)
     known = statistics(counts, totals)
     found = candidates.by_words(snapshot, prepared, {term: known.idf[term] for term, count in counts.items() if count})
-    near = None
+    nears: list[Near] = [each.near(db, prepared.paths, upto=upto) for each in asked]
     if prepared.vector is not None:
-        near = vectors.near(db, prepared.paths, prepared.vector, upto=upto)
+        nears.append(vectors.near(db, prepared.paths, prepared.vector, upto=upto))
+    for near in nears:
         found |= candidates.by_nearness(snapshot, prepared, near, known=found)
     hybrid = prepared.request.mode == "hybrid"
     return rank(
         list(found.values()),
         Signals(
             text=known,
-            near=near.of(list(found)) if near is not None else {},
+            near=[near.of(list(found)) for near in nears],
             first_person=prepared.first_person,
             newest=totals.newest if hybrid else None,
         ),
