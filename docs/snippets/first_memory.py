@@ -15,11 +15,12 @@ with walnut.open("./memory", scope="user:alice", actor="agent:tutor") as m:
     )
     assert belief.durability == "disk"  # it survives the power cord being pulled now
 
-    best, *others = m.recall("does Alice prefer CSV or PDF?")
-    print(best.text, best.memory_id, best.version)
+    (best,) = m.recall("does Alice prefer CSV or PDF?")
+    print(best.text, best.memory_id, best.version, best.evidence)
     print(m.context("prepare the invoice for Alice", budget=200))
     print(m.why(belief))
-    assert {best.memory_id, *(hit.memory_id for hit in others)} == {seen.memory_id, belief.memory_id}
+    assert best.text == "Alice prefers CSV exports"
+    assert [turn.event_id for turn in best.evidence] == [seen.event_id]
     assert m.why(belief).root.steps[0].event_id == seen.event_id
 
 # A message that is delivered twice is remembered once, also after a restart.

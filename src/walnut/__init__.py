@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Part,
         PlanItem,
         Position,
+        Related,
         RepairReport,
         RevertPlan,
         Stats,
@@ -87,6 +88,7 @@ __all__ = [
     "Part",
     "PlanItem",
     "Position",
+    "Related",
     "RepairReport",
     "RevertPlan",
     "ScopeError",
@@ -121,7 +123,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             *("Ack", "Context", "Explanation", "Finding", "Hit", "MemoryRecord", "Page", "Part", "PlanItem"),
-            *("Position", "RepairReport", "RevertPlan", "Stats", "Step", "VerifyReport", "Version"),
+            *("Position", "Related", "RepairReport", "RevertPlan", "Stats", "Step", "VerifyReport", "Version"),
             *("ViewCheck", "ViewStatus"),
         ),
         "model.results",

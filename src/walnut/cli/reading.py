@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from walnut.cli import options
 from walnut.cli.exits import NOTHING, OK
 from walnut.cli.screen import Screen, moment
 from walnut.cli.trees import draw_steps
 from walnut.cli.verb import Verb
-from walnut.model.results import Hit, MemoryRecord, Version
+from walnut.model.results import Hit, MemoryRecord, Related, Version
 
 
 def _search_arguments(parser: argparse.ArgumentParser, *, k: int) -> None:
@@ -43,10 +44,19 @@ def _recall(args: argparse.Namespace, screen: Screen) -> int:
         screen.document(hits)
     else:
         for hit in hits:
-            screen.card(f"{hit.score:.3f}", hit.text, _foot(hit))
+            said = f"said {hit.said} times" if hit.said > 1 else ""
+            screen.card(f"{hit.score:.3f}", hit.text, [*_foot(hit), said])
+            _show_related(screen, "from", hit.evidence)
+            _show_related(screen, "led to", hit.facts)
             _show_parts(screen, hit)
         _or_nothing(screen, found=bool(hits))
     return OK if hits else NOTHING
+
+
+def _show_related(screen: Screen, how: str, events: Sequence[Related]) -> None:
+    for event in events:
+        said = f"({event.state})" if event.text is None else event.text
+        screen.card(" " * 5, f"{how} [{event.event_id}] {said}", [moment(event.occurred_at) if event.text else ""])
 
 
 def _show_parts(screen: Screen, hit: Hit) -> None:

@@ -81,11 +81,15 @@ def _alone(handle: Handle, event: Event, memory: bytes, moment: Moment) -> bool:
 
 
 def _visible(handle: Handle, found: Found, *, below: bool) -> Found | None:
-    content = found.event.content
+    return found if readable(handle, found.event, below=below) else None
+
+
+def readable(handle: Handle, event: Event, *, below: bool) -> bool:
+    """Whether the handle may read what the event says (`below`: it also reads what lies below its scope)."""
+    content = event.content
     if content is None:
-        return None
-    readable = content.scope in handle.readable or (below and within(content.scope, handle.binding.scope))
-    return found if readable else None
+        return False
+    return content.scope in handle.readable or (below and within(content.scope, handle.binding.scope))
 
 
 def passes(handle: Handle, found: Found, asked: Recall | Listing) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from walnut.engine import asking, cursor, evidence, hydrate, keys, parse
@@ -88,7 +88,7 @@ def recall(handle: Handle, request: Recall) -> list[Hit]:
     asked = asking.asked(handle, request)
     with look(handle, at_least=request.min_lsn) as view:
         hits = _search(handle, view, request, asked)
-    handle.note.add(hit.lsn for hit in hits)
+    handle.note.add(_shown(hits))
     return hits
 
 
@@ -105,27 +105,16 @@ def context(handle: Handle, request: Recall, *, budget: int) -> Context:
 
 
 def _search(handle: Handle, view: View, request: Recall, asked: Sequence[Asked]) -> list[Hit]:
-    from walnut.recall import search as searching
+    from walnut.engine import hits
 
-    if view.moment.lsn == 0:
-        return []
-    hits: list[Hit] = []
-    seen: set[bytes] = set()
-    for scored in searching.search(
-        view.snapshot, handle.store.vectors, request, handle.readable, view.moment, below=request.below, asked=asked
-    ):
-        if len(hits) == request.k:
-            break
-        if scored.memory in seen:
-            continue
-        seen.add(scored.memory)
-        found = hydrate.check(handle, scored.lsn, scored.memory, view.moment, below=request.below)
-        if found is None or found.event.lsn != scored.lsn:
-            continue  # the view was wrong about it, so its score belongs to another text
-        if hydrate.passes(handle, found, request) and not hydrate.shadowed(handle, view.snapshot, found, view.moment):
-            parts = scored.parts if request.explain else ()
-            hits.append(Hit(**hydrate.fields(found), score=scored.score, parts=parts))  # type: ignore[arg-type]
-    return hits
+    return hits.search(handle, view, request, asked) if view.moment.lsn else []
+
+
+def _shown(hits: Iterable[Hit]) -> Iterator[int]:
+    """LSNs of all events whose text these hits show."""
+    for hit in hits:
+        yield hit.lsn
+        yield from (each.lsn for each in (*hit.evidence, *hit.facts, *hit.repeats) if each.text is not None)
 
 
 @mended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -13,6 +13,9 @@ from walnut.model.words import counted
 
 #: Levels a printed tree is indented by; what lies deeper stands below one another.
 _DEEPEST = 16
+
+#: What became, by a moment, of an event that stands beside a hit.
+State: TypeAlias = Literal["current", "superseded", "reverted", "absent", "erased", "outside"]
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +66,38 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Related(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that stands beside a hit and takes no place of its own.
+
+    `state` is "current", "superseded" (its memory has another version now), "reverted", "absent" (forgotten,
+    expired, or not valid at the moment), "erased", or "outside" the scopes read. Only a current one, and the other
+    side of a conflict, say more than their ids. `memory_id` is None for events that are not of a memory.
+    """
+
+    lsn: int
+    event_id: str
+    state: State
+    memory_id: str | None = None
+    text: str | None = None
+    actor: str | None = None
+    source: dict[str, Json] | None = None
+    occurred_at: datetime | None = None
+
+
 class Hit(MemoryRecord, frozen=True, kw_only=True):
-    """A recalled memory with its score; with `explain=True` the parts that sum to it."""
+    """A recalled memory with its score; with `explain=True` the parts that sum to it.
+
+    `evidence` is what the memory was derived from (`caused_by`, and what that was derived from), oldest first;
+    `facts` what was derived from the memory and answers worse than it does. `said` counts how often the same
+    was said, `repeats` the times before, newest first. Of each at most eight stand here.
+    """
 
     score: float
     parts: tuple[Part, ...] = ()
+    evidence: tuple[Related, ...] = ()
+    facts: tuple[Related, ...] = ()
+    said: int = 1
+    repeats: tuple[Related, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

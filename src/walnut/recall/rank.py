@@ -21,12 +21,16 @@ _USER = frozenset(map(number, ("user", "human")))
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
-    """A hit before its text is read: the version's LSN, its memory's 17-byte key, the score and its parts."""
+    """A hit before its text is read: the version's LSN, its memory's 17-byte key, the score and its parts.
+
+    `repeats`: LSNs of older candidates that say the same, newest first.
+    """
 
     lsn: int
     memory: bytes
     score: float
     parts: tuple[Part, ...] = ()
+    repeats: tuple[int, ...] = ()
 
 
 class Signals(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,37 +52,42 @@ def rank(
 ) -> Iterator[Scored]:
     """Candidates (each with its memory's key), best first, of equals the newer first.
 
-    Of versions by one speaker in the same words the latest counts, the others come last.
+    Of versions by one speaker in the same words the latest counts, the others come last and are its `repeats`.
     """
     docs = [doc for doc, _ in candidates]
     shares = np.fromiter((_share(doc.says, settings) for doc in docs), np.float64, len(docs))
     texts = _texts(docs, shares, signals.text, settings)
+    repeats = _repeats(docs)
+    older = {lsn for lsns in repeats.values() for lsn in lsns}
     columns = (
         texts,
         _nears(docs, shares, signals.near, settings),
         _sessions(docs, texts, settings),
         _speakers(docs, signals, settings),
         [-settings.question * doc.asks for doc in docs],
-        _echoes(docs, settings),
+        [-settings.duplicate * (doc.lsn in older) for doc in docs],
         *_bounded(docs, signals, settings),
     )
     ranked = sorted(
         (-sum(values), -doc.lsn, memory, values)
         for (doc, memory), values in zip(candidates, zip(*columns, strict=True), strict=True)
     )
-    return (_scored(*each, explain=explain) for each in ranked)
+    return (_scored(*each, repeats=repeats.get(-each[1], ()), explain=explain) for each in ranked)
 
 
 _PARTS = ("text", "vector", "session", "speaker", "question", "duplicate", "recency", "confidence")
 
 
-def _scored(score: float, lsn: int, memory: bytes, values: tuple[float, ...], *, explain: bool) -> Scored:
+def _scored(
+    score: float, lsn: int, memory: bytes, values: tuple[float, ...], *, repeats: tuple[int, ...], explain: bool
+) -> Scored:
     parts = zip(_PARTS, values, strict=False) if explain else ()
     return Scored(
         lsn=-lsn,
         memory=memory,
         score=-score,
         parts=tuple(Part(name=name, value=value) for name, value in parts if value),
+        repeats=repeats,
     )
 
 
@@ -129,14 +138,15 @@ def _speakers(docs: Sequence[Doc], signals: Signals, settings: Settings) -> list
     return found
 
 
-def _echoes(docs: Sequence[Doc], settings: Settings) -> list[float]:
-    """What is taken from all but the latest of those that repeat each other."""
-    latest: dict[int, tuple[int, int]] = {}
+def _repeats(docs: Sequence[Doc]) -> dict[int, tuple[int, ...]]:
+    """LSN -> LSNs of the older ones that repeat it, newest first; of those that are repeated at all."""
+    if len({doc.echo for doc in docs}) == len(docs):
+        return {}
+    same: dict[int, list[tuple[int, int]]] = {}
     for doc in docs:
-        here = (doc.occurred, doc.lsn)
-        if latest.setdefault(doc.echo, here) < here:
-            latest[doc.echo] = here
-    return [-settings.duplicate * (latest[doc.echo][1] != doc.lsn) for doc in docs]
+        same.setdefault(doc.echo, []).append((doc.occurred, doc.lsn))
+    ordered = ([lsn for _, lsn in sorted(each, reverse=True)] for each in same.values() if len(each) > 1)
+    return {latest: tuple(older) for latest, *older in ordered}
 
 
 def _bounded(docs: Sequence[Doc], signals: Signals, settings: Settings) -> tuple[list[float], ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from walnut.model.event import Json
-from walnut.model.results import Ack, Context, Hit, MemoryRecord, PlanItem, RevertPlan, Version
+from walnut.model.results import Ack, Context, Hit, MemoryRecord, PlanItem, Related, RevertPlan, Version
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,7 +36,11 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A memory as a model needs it. `version` is what `remember` takes as `expected_version`."""
+    """A memory as a model needs it. `version` is what `remember` takes as `expected_version`.
+
+    In answer to a search: `evidence` is what it was derived from, `facts` what was derived from it, `repeats`
+    when the same was said before.
+    """
 
     memory_id: str
     event_id: str
@@ -53,6 +57,10 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: datetime | None = None
     source: dict[str, Json] | None = None
     data: Json = None
+    evidence: tuple[Related, ...] = ()
+    facts: tuple[Related, ...] = ()
+    said: int = 1
+    repeats: tuple[Related, ...] = ()
 
     @classmethod
     def of(cls, record: MemoryRecord) -> Memo:
@@ -64,7 +72,14 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         facts += [f"key {self.key}"] if self.key else []
         facts += ["tags " + " ".join(self.tags)] if self.tags else []
         facts += [f"confidence {self.confidence:g}"] if self.confidence is not None else []
-        return f"{self.text}\n   ({', '.join(facts)}; {self.memory_id} version {self.version}, {self.event_id})"
+        facts += [f"said {self.said} times"] if self.said > 1 else []
+        beside = "".join(
+            f"\n   {name} [{each.event_id}] {each.state if each.text is None else each.text}"
+            for name, events in (("from", self.evidence), ("led to", self.facts))
+            for each in events
+        )
+        told = f"{', '.join(facts)}; {self.memory_id} version {self.version}, {self.event_id}"
+        return f"{self.text}\n   ({told}){beside}"
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

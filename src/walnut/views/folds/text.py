@@ -35,7 +35,7 @@ _SCHEMA = (
         confidence REAL,
         asks INTEGER NOT NULL,          -- whether it is nothing but questions
         says INTEGER NOT NULL,          -- how many distinct words it has, less the stop words
-        echo INTEGER NOT NULL,          -- hash of who said it and the words: equal for repetitions
+        echo INTEGER NOT NULL,          -- hash of scope, speaker, words, key and data: equal for repetitions
         speaker INTEGER NOT NULL,       -- how many terms of the body name the speaker; they come first
         body BLOB NOT NULL,             -- 32-bit terms: speaker, day (three), text, tags
         ctx BLOB NOT NULL,              -- 32-bit terms of the turns before
@@ -63,6 +63,7 @@ _SCOPES_AT_ONCE = 200
 _KINDS = frozenset({"memory.write", "memory.update"})
 _DAY = 86_400 * 10**9
 DAY_TERMS = 3
+_encode = msgspec.json.Encoder(order="deterministic").encode
 _QUESTION_MARKS = "?\uff1f\u061f\u037e"
 _SENTENCE_END = re.compile(f"[.!\u3002\uff01{_QUESTION_MARKS}](?=\\s|$)")
 _MONTHS = (
@@ -107,7 +108,7 @@ class TextFold:
     """Indexes every version of a memory, so that any moment can be searched."""
 
     name = "text"
-    version = 2
+    version = 3
     schema = _SCHEMA
 
     def apply(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
@@ -164,7 +165,7 @@ def _add(
         "INSERT INTO text_docs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(lsn, scope, session, occurred, _confidence(payload.get("confidence"))),
-            *(_asks(said), len(set(words) - terms.STOP_TERMS), _echo(speaker, words), len(speaker)),
+            *(_asks(said), len(set(words) - terms.STOP_TERMS), _echo(scope, speaker, words, payload), len(speaker)),
             *(array("I", body).tobytes(), array("I", ctx).tobytes()),
             *(after.docs, after.body, after.ctx, after.newest),
         ),
@@ -223,8 +224,11 @@ def _asks(said: str) -> bool:
     return all(end in _QUESTION_MARKS for end in _SENTENCE_END.findall(said))
 
 
-def _echo(speaker: Sequence[int], words: Sequence[int]) -> int:
-    return crc32(array("I", [*speaker, 0, *words]).tobytes())
+def _echo(scope: int, speaker: Sequence[int], words: Sequence[int], payload: dict[str, Json]) -> int:
+    """Another key, or other data, makes it another thing though the words are the same."""
+    said = crc32(array("I", [*speaker, 0, *words]).tobytes(), scope)
+    key, data = payload.get("key"), payload.get("data")
+    return said if key is None and data is None else crc32(_encode([key, data]), said)
 
 
 def _confidence(given: Json) -> float | None:

@@ -1,0 +1,187 @@
+"""One place a hit: facts beside what they were derived from, and repetitions, as far as the handle may see them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import walnut
+from walnut import Hit, Memory, Related
+from walnut.engine.hits import CARRIED
+from walnut.model import ids
+from walnut.model.event import INSERT, Content, Draft
+from walnut.ports import Batch
+from walnut.recall.facts import MAX_DEPTH
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Memory]:
+    with walnut.open(tmp_path / "store", scope="global") as memory:
+        yield memory
+
+
+@pytest.fixture
+def m(root: Memory) -> Memory:
+    return root.bind(scope="user:alice", actor="agent:teddy")
+
+
+def texts(related: tuple[Related, ...]) -> list[str | None]:
+    return [each.text for each in related]
+
+
+def found(hits: list[Hit]) -> list[str]:
+    return [hit.text for hit in hits]
+
+
+def _promoted(m: Memory, text: str, *, caused_by: tuple[int, ...]) -> None:
+    """Write into the scope what rests on events that the scope does not see."""
+    content = Content(scope=m.scope, actor=m.actor, payload={"text": text}, caused_by=caused_by)
+    draft = Draft(kind="memory.write", op=INSERT, touches=(ids.TOUCH_BYTES["mem"] + bytes(16),), content=content)
+    m._handle.store.log.append(Batch(transactions=((draft,),)))
+
+
+def test_a_fact_leads_and_carries_its_turns(m: Memory) -> None:
+    one = m.remember("please send it as a table", source={"speaker": "Alice", "turn": "t1"}, occurred_at="2026-01-02")
+    two = m.remember("the pdf of the invoice was late again", source={"speaker": "Alice", "turn": "t2"})
+    m.remember("the weather in the invoice office")
+    fact = m.remember("Alice wants invoice exports as CSV", caused_by=[one, two], confidence=0.9)
+    best, *others = m.recall("invoice exports CSV")
+    assert (best.memory_id, found(others)) == (fact.memory_id, ["the weather in the invoice office"])
+    assert best.facts == ()
+    first, second = best.evidence
+    assert (first.lsn, first.event_id, first.memory_id, first.state) == (
+        one.lsn,
+        one.event_id,
+        one.memory_id,
+        "current",
+    )
+    assert (first.text, first.source) == ("please send it as a table", {"speaker": "Alice", "turn": "t1"})
+    assert (first.state, first.actor) == ("current", "agent:teddy")
+    assert first.occurred_at is not None
+    assert f"{first.occurred_at:%Y-%m-%d}" == "2026-01-02"
+    assert second.lsn == two.lsn
+
+
+def test_a_turn_that_answers_better_carries_the_fact(m: Memory) -> None:
+    turn = m.remember("my landlord raised the rent of the flat in Lyon by forty euros", source={"speaker": "Alice"})
+    m.remember("Alice lives in Lyon", caused_by=[turn])
+    (best,) = m.recall("who raised the rent of the flat by forty euros?")
+    assert (best.lsn, best.evidence, texts(best.facts)) == (turn.lsn, (), ["Alice lives in Lyon"])
+
+
+def test_two_facts_of_one_turn_are_two_hits(m: Memory) -> None:
+    turn = m.remember("moved with the dog, to a flat in Lyon")
+    m.remember("Alice has a dog", caused_by=[turn])
+    m.remember("Alice lives in Lyon", caused_by=[turn])
+    hits = m.recall("Alice: dog? Lyon?")
+    assert sorted(found(hits)) == ["Alice has a dog", "Alice lives in Lyon"]
+    assert all(texts(hit.evidence) == ["moved with the dog, to a flat in Lyon"] for hit in hits)
+
+
+def test_a_place_that_is_saved_goes_to_the_next_hit(m: Memory) -> None:
+    turns = [m.remember(f"brought tea, again, from journey number {n}") for n in range(4)]
+    m.remember("tea comes from trips abroad", caused_by=turns)
+    m.remember("a trip costs time")
+    assert found(m.recall("tea from trips abroad", k=2)) == ["tea comes from trips abroad", "a trip costs time"]
+
+
+def test_evidence_of_evidence_is_carried_and_a_long_chain_ends(m: Memory) -> None:
+    last = m.remember("saw a heron at the lake")
+    for n in range(MAX_DEPTH + 2):
+        last = m.remember(f"heron, told {n} times", caused_by=[last])
+    (best,) = [hit for hit in m.recall(f"told {MAX_DEPTH + 1} times") if hit.lsn == last.lsn]
+    assert [each.lsn for each in best.evidence] == list(range(last.lsn - MAX_DEPTH, last.lsn))
+
+
+def test_of_much_evidence_the_best_is_carried_and_the_rest_keeps_its_places(m: Memory) -> None:
+    turns = [m.remember(f"planted {name} in spring") for name in ("basil", "mint", "sage", "dill", "leek", "kale")]
+    turns += [m.remember(f"the garden needs water on day {n}") for n in range(CARRIED)]
+    fact = m.remember("summary of garden and spring: planted herbs", caused_by=turns)
+    best, *others = m.recall("herbs planted in spring, garden summary", k=50)
+    assert (best.lsn, len(best.evidence)) == (fact.lsn, CARRIED)
+    carried = {each.lsn for each in best.evidence}
+    assert {ack.lsn for ack in turns[:6]} <= carried
+    assert carried.isdisjoint(hit.lsn for hit in others)
+    assert carried | {hit.lsn for hit in others} == {ack.lsn for ack in turns}
+    assert [each.lsn for each in best.evidence] == sorted(carried)
+
+
+def test_evidence_that_no_longer_holds_says_so_and_nothing_else(m: Memory) -> None:
+    undone = m.remember("the code is 4711", source={"conversation_id": "bad"})
+    forgotten = m.remember("the code was told by phone")
+    replaced = m.remember("the door is green", key="door")
+    kept = m.remember("the door opens with a code")
+    m.remember("a door code exists for the cellar", caused_by=[undone, forgotten, replaced, kept])
+    m.apply(m.plan_revert(source={"conversation_id": "bad"}))
+    m.forget(forgotten.memory_id or "")
+    m.remember("the door is red", key="door")
+    best = m.recall("does a door code exist for the cellar?")[0]
+    assert [(each.state, each.text) for each in best.evidence] == [
+        ("reverted", None),
+        ("absent", None),
+        ("superseded", None),
+        ("current", "the door opens with a code"),
+    ]
+    assert all(each.source is None and each.actor is None for each in best.evidence[:3])
+    then = m.as_of(lsn=5).recall("does a door code exist for the cellar?")[0]
+    assert [each.state for each in then.evidence] == ["current"] * 4
+
+
+def test_evidence_outside_the_scope_is_a_stub(root: Memory) -> None:
+    private = root.bind(scope="user:alice/session:1").remember("secret of the heron")
+    root.bind(scope="user:alice").remember("herons are shy")
+    _promoted(root, "herons exist", caused_by=(private.lsn, 3, 4))  # and of itself, and of what comes after
+    root.remember("later")
+    best = root.bind(scope="user:bob").recall("herons exist")[0]
+    (stub,) = best.evidence
+    assert (stub.event_id, stub.state) == (private.event_id, "outside")
+    assert (stub.text, stub.memory_id, stub.actor, stub.source, stub.occurred_at) == (None,) * 5
+    seen = [hit for hit in root.recall("herons exist", below=True) if hit.text == "herons exist"]
+    assert texts(seen[0].evidence) == ["secret of the heron"]
+
+
+def test_a_repetition_stands_once_and_says_how_often(m: Memory) -> None:
+    for day in (1, 3, 2):
+        m.remember("I take the bus to work", source={"speaker": "Alice"}, occurred_at=f"2026-01-0{day}")
+    m.remember("I take the bus to work", source={"speaker": "Bob"})
+    hits = m.recall("bus to work?")
+    alice, bob = sorted(hits, key=lambda hit: -hit.said)
+    assert (alice.said, f"{alice.occurred_at:%d}") == (3, "03")
+    assert [each.occurred_at and f"{each.occurred_at:%d}" for each in alice.repeats] == ["02", "01"]
+    assert (bob.said, bob.repeats, len(hits)) == (1, (), 2)
+
+
+def test_equal_words_under_another_key_or_with_other_data_are_no_repetition(m: Memory) -> None:
+    m.remember("UTC", key="timezone of Alice")
+    m.remember("UTC", key="timezone of the server")
+    m.remember("UTC", data={"of": "Bob"})
+    m.remember("UTC")
+    m.remember("UTC", memory_id=m.remember("utc!").memory_id)
+    hits = m.recall("UTC")
+    assert sorted(hit.said for hit in hits) == [1, 1, 1, 2]
+
+
+def test_the_same_words_in_another_scope_are_no_repetition(root: Memory) -> None:
+    root.remember("lunch is at noon")
+    below = root.bind(scope="team:a")
+    below.remember("lunch is at noon")
+    assert [hit.said for hit in below.recall("lunch")] == [1, 1]
+
+
+def test_what_stands_beside_a_hit_was_shown_too(m: Memory) -> None:
+    turn = m.remember("the deploy key is in the blue vault", source={"conversation_id": "c1"})
+    m.remember("keys are kept in vaults", caused_by=[turn])
+    other = m.bind(actor="agent:other")
+    (hit,) = other.recall("where are keys kept, in vaults?")
+    assert {hit.lsn} | {each.lsn for each in (*hit.evidence, *hit.facts)} == {1, 2}
+    acted = other.remember("opened the vault")
+    plan = m.plan_revert(events=[turn])
+    assert acted.lsn in {item.lsn for item in plan.items if item.role == "suspect"}
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "keyword", "vector", "recent"])
+def test_all_modes_put_a_fact_and_its_turns_in_one_place(m: Memory, mode: str) -> None:
+    turn = m.remember("green tea was bought in Kyoto")
+    m.remember("green tea comes from Kyoto", caused_by=[turn])
+    (best,) = m.recall("green tea Kyoto", mode=mode)  # type: ignore[arg-type]
+    assert len(best.evidence) + len(best.facts) == 1
