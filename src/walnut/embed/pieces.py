@@ -6,10 +6,14 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from walnut.model.normal import normalized
+
 #: Longer words have no pieces: nobody means anything by them.
 LONGEST = 100
 #: Of a text, the first so many pieces count.
 MOST = 512
+#: They are looked for in the first so many characters.
+_MOST_CHARACTERS = 1 << 14
 _KNOWN_WORDS = 50_000
 _ASCII = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 _IDEOGRAPHS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x2FA1F))
@@ -17,11 +21,11 @@ _IDEOGRAPHS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0
 
 def words(text: str) -> list[str]:
     """Lower-cased words without accents; each mark and each ideograph is a word of its own."""
-    text = text.lower()
+    text = text[:_MOST_CHARACTERS].lower()
     if text.isascii():
         return _ASCII.findall(text)
     spaced = []
-    for character in unicodedata.normalize("NFD", text):
+    for character in normalized("NFD", text):
         category = unicodedata.category(character)
         if category == "Mn":
             continue

@@ -11,10 +11,13 @@ import unicodedata
 from functools import lru_cache
 from zlib import crc32
 
+from walnut.model.normal import normalized
 from walnut.views.folds.stem import stem
 
 #: Longer words are cut: nobody looks for the tail of a base64 blob.
 LONGEST = 64
+#: Of a query, the first so many characters count.
+MOST_QUERY = 1 << 14
 
 _HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA_HANGUL = "\u3041-\u30ff\u31f0-\u31ff\u1100-\u11ff\uac00-\ud7af"
@@ -47,11 +50,14 @@ STOP_WORDS = frozenset(
 def words(text: str, *, query: bool = False) -> list[str]:
     """The words of a text, folded but not stemmed, in order.
 
-    In a text each Han character is also a word of its own; in a query only one that stands alone.
+    In a text each Han character is also a word of its own; in a query only one that stands alone. Of a query the
+    first `MOST_QUERY` characters count.
 
     >>> words("Straße, CAFÉ 🎸"), words("黒猫"), words("黒猫", query=True)
     (['strasse', 'cafe', 'guitar'], ['黒猫', '黒', '猫'], ['黒猫'])
     """
+    if query:
+        text = text[:MOST_QUERY]
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
     found: list[str] = []
@@ -91,8 +97,8 @@ STOP_TERMS = frozenset(map(number, STOP_WORDS))
 
 def _fold(text: str) -> str:
     text = _EMOJI.sub(_emoji_words, text)
-    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return unicodedata.normalize("NFC", _MARKS.sub("", text))
+    text = normalized("NFKD", normalized("NFKD", text).casefold())
+    return normalized("NFC", _MARKS.sub("", text))
 
 
 def _emoji_words(match: re.Match[str]) -> str:
