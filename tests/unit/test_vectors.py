@@ -1,9 +1,12 @@
 """Vectors: the same in any batch and on any replay, found by meaning, and never across scopes."""
 
 import random
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,10 +17,13 @@ import walnut
 from tests.unit.small_world import World
 from walnut.embed import static
 from walnut.embed.pieces import LONGEST, MOST, words
+from walnut.model.requests import Mode
 from walnut.recall.vectors import Vectors
 from walnut.system import System
 from walnut.views.folds import vectors
 from walnut.views.folds.vectors import VectorsFold
+
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @pytest.fixture
@@ -147,11 +153,11 @@ def test_a_scan_is_the_same_however_its_rows_came(world: World) -> None:
         world.write(f"{random.Random(number).choice(['cat', 'dog', 'train'])} {number}")
     snapshot, query = world.snapshot(), static.table().embed(["kitten"])[0]
     stepwise, at_once = Vectors(System()), Vectors(System())
-    found = stepwise.near(snapshot.db, ["user:a"], query, upto=2)
+    found = stepwise.near(snapshot, ["user:a"], query, upto=2)
     for upto in (3, 4, 20, 40):
-        found = stepwise.near(snapshot.db, ["user:a"], query, upto=upto)
-    assert found.of(range(1, 41)) == at_once.near(snapshot.db, ["user:a"], query, upto=40).of(range(1, 41))
-    assert found.best(10) == at_once.near(snapshot.db, ["user:a"], query, upto=40).best(10)
+        found = stepwise.near(snapshot, ["user:a"], query, upto=upto)
+    assert found.of(range(1, 41)) == at_once.near(snapshot, ["user:a"], query, upto=40).of(range(1, 41))
+    assert found.best(10) == at_once.near(snapshot, ["user:a"], query, upto=40).best(10)
 
 
 def test_another_tenant_changes_no_vector_score() -> None:
@@ -223,3 +229,60 @@ def test_scores_are_equal_after_reopening_and_after_a_rebuild(tmp_path: Path) ->
         assert answers(m) == before
     with walnut.open(tmp_path / "s") as m:
         assert answers(m) == before
+
+
+def _rebuilt_here(m: walnut.Memory, folder: Path) -> None:
+    m.upkeep.rebuild()
+
+
+def _rebuilt_by_another(m: walnut.Memory, folder: Path) -> None:
+    with walnut.open(folder) as other:
+        other.upkeep.rebuild()
+
+
+def _folder_deleted(m: walnut.Memory, folder: Path) -> None:
+    shutil.rmtree(folder / "views")
+
+
+def _back_to_a_checkpoint(m: walnut.Memory, folder: Path) -> None:
+    with walnut.open(folder) as other:  # at LSN 30, from before the damage
+        shutil.copytree(folder / "kept", folder / "checkpoints", dirs_exist_ok=True)
+        shutil.rmtree(folder / "views")
+        other.recall("cat")
+
+
+@pytest.mark.parametrize("replace", [_rebuilt_here, _rebuilt_by_another, _folder_deleted, _back_to_a_checkpoint])
+def test_V4_nothing_read_from_a_file_outlives_it(
+    tmp_path: Path, replace: Callable[[walnut.Memory, Path], None]
+) -> None:
+    def answers(m: walnut.Memory) -> list[tuple[str, float]]:
+        return [(h.memory_id, h.score) for mode in MODES for h in m.recall("kitten", k=50, mode=mode)]
+
+    with walnut.open(tmp_path / "s") as m:
+        m.remember_many([{"text": f"{'cat' if n % 3 else 'train'} {n}"} for n in range(30)])
+        m.upkeep.checkpoint()
+        shutil.copytree(tmp_path / "s" / "checkpoints", tmp_path / "s" / "kept")
+        m.remember_many([{"text": f"dog {n}"} for n in range(5)])
+        right = answers(m)
+    with closing(sqlite3.connect(tmp_path / "s" / "views" / "memories-v1.db", isolation_level=None)) as db:
+        db.execute("UPDATE vectors SET vector = (SELECT vector FROM vectors WHERE lsn = 1)")
+    with walnut.open(tmp_path / "s") as m:
+        assert answers(m) != right
+        replace(m, tmp_path / "s")
+        assert answers(m) == right
+
+
+def test_V4_a_reader_of_a_file_that_was_replaced_leaves_nothing_of_it(tmp_path: Path) -> None:
+    with walnut.open(tmp_path) as m:
+        m.remember_many([{"text": f"{'cat' if n % 3 else 'train'} {n}"} for n in range(10)])
+        views, kept, query = m._handle.store.views, Vectors(System()), static.table().embed(["kitten"])[0]
+        views.catch_up()
+        with closing(sqlite3.connect(tmp_path / "views" / "memories-v1.db", isolation_level=None)) as db:
+            db.execute("UPDATE vectors SET vector = zeroblob(256)")
+        with views.snapshot() as old:
+            views.rebuild()
+            with views.snapshot() as new:
+                kept.near(new, ["user:default"], query, upto=5)
+                assert kept.near(old, ["user:default"], query, upto=10).best(5) == []
+                again = kept.near(new, ["user:default"], query, upto=10).of(range(1, 11))
+                assert again == Vectors(System()).near(new, ["user:default"], query, upto=10).of(range(1, 11))

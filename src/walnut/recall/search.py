@@ -53,7 +53,7 @@ def _found(snapshot: Snapshot, prepared: Plan, vectors: Vectors, asked: Sequence
     found = candidates.by_words(snapshot, prepared, {term: known.idf[term] for term, count in counts.items() if count})
     nears: list[Near] = [each.near(db, prepared.paths, upto=upto) for each in asked]
     if prepared.vector is not None:
-        nears.append(vectors.near(db, prepared.paths, prepared.vector, upto=upto))
+        nears.append(vectors.near(snapshot, prepared.paths, prepared.vector, upto=upto))
     for near in nears:
         found |= candidates.by_nearness(snapshot, prepared, near, known=found)
     hybrid = prepared.request.mode == "hybrid"

@@ -18,7 +18,7 @@ from walnut.system import System
 from walnut.views.folds import vectors
 
 if TYPE_CHECKING:
-    import sqlite3
+    from walnut.views.reader import Snapshot
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -87,8 +87,9 @@ class Vectors:
     def __init__(self, system: System) -> None:
         self._lock = system.lock()
         self._scopes: OrderedDict[str, Rows] = OrderedDict()
+        self._generation = 0  # of the view's file that they were read from
 
-    def near(self, db: sqlite3.Connection, paths: Sequence[str], query: NDArray[np.int8], *, upto: int) -> Near:
+    def near(self, snapshot: Snapshot, paths: Sequence[str], query: NDArray[np.int8], *, upto: int) -> Near:
         """How near every version in these scopes is to the query.
 
         Not `matrix @ asked`: the threads behind that wait busily, and take twice as long when others compute, too.
@@ -96,36 +97,48 @@ class Vectors:
         asked, length = query.astype(np.float32), float(lengths(query[None, :])[0])
         parts = []
         for path in paths:
-            lsns, matrix, norms = self._rows(db, path, upto=upto)
+            lsns, matrix, norms = self._rows(snapshot, path, upto=upto)
             if len(lsns):
                 parts.append((lsns, np.einsum("ij,j->i", matrix, asked).astype(np.float64) / (norms * length)))
         return Near(parts)
 
     def _rows(
-        self, db: sqlite3.Connection, path: str, *, upto: int
+        self, snapshot: Snapshot, path: str, *, upto: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
         with self._lock:
-            held = self._scopes.get(path)
-            if held is None or held.upto < upto:
-                held = self._filled(db, path, held, upto=upto)
-            if held is None:
-                return np.zeros(0, np.int64), np.zeros((0, static.DIMENSIONS), np.float32), np.zeros(0)
-            self._scopes.move_to_end(path)
-            end = int(np.searchsorted(held.lsns[: held.count], upto, side="right"))
-            return held.lsns[:end], held.matrix[:end], held.lengths[:end]
+            rows = self._held(snapshot, path, upto=upto)
+            end = int(np.searchsorted(rows.lsns[: rows.count], upto, side="right"))
+            return rows.lsns[:end], rows.matrix[:end], rows.lengths[:end]
 
-    def _filled(self, db: sqlite3.Connection, path: str, held: Rows | None, *, upto: int) -> Rows | None:
-        """What is kept of a scope, brought up to an LSN."""
-        scope = vectors.scope_number(db, path)
-        if scope is None:
-            return held
-        rows = held or Rows()
-        rows.extend(*vectors.rows(db, scope, after=rows.upto, upto=upto, size=static.DIMENSIONS))
-        rows.upto = upto
-        self._scopes[path] = rows
+    def _held(self, snapshot: Snapshot, path: str, *, upto: int) -> Rows:
+        """The rows of a scope, all up to an LSN, from the file that the snapshot reads and from no other."""
+        if snapshot.generation < self._generation:
+            return _filled(Rows(), snapshot, path, upto=upto)  # of a file that was replaced meanwhile: not kept
+        if snapshot.generation > self._generation:
+            self._scopes.clear()
+            self._generation = snapshot.generation
+        rows = self._scopes.get(path)
+        if rows is None or rows.upto < upto:
+            rows = _filled(rows or Rows(), snapshot, path, upto=upto)
+            self._keep(path, rows)
+        if rows.count:
+            self._scopes.move_to_end(path)
+        return rows
+
+    def _keep(self, path: str, rows: Rows) -> None:
+        if rows.count:
+            self._scopes[path] = rows
         while len(self._scopes) > 1 and sum(each.size for each in self._scopes.values()) > KEPT:
             self._scopes.popitem(last=False)
-        return rows
+
+
+def _filled(rows: Rows, snapshot: Snapshot, path: str, *, upto: int) -> Rows:
+    """The rows, brought up to an LSN."""
+    scope = vectors.scope_number(snapshot.db, path)
+    if scope is not None:
+        rows.extend(*vectors.rows(snapshot.db, scope, after=rows.upto, upto=upto, size=static.DIMENSIONS))
+        rows.upto = upto
+    return rows
 
 
 def lengths(found: NDArray[np.int8]) -> NDArray[np.float64]:

@@ -25,7 +25,8 @@ class Live:
         self.file, self.place = file, file.place
         self.gate = Gate(system) if file.path is None else None
         self._applier, self._checkpoints = applier, checkpoints
-        self._good: object = None  # the identity of the file whose stamp was found good
+        self._good: tuple[object, int] = (None, 0)  # the file whose stamp was found good, and which good one it is
+        self._counting = system.lock()
         self._doubted = False
         self._applied_to: object = None
         self._closed = False
@@ -36,22 +37,31 @@ class Live:
         """What is applied now; Damaged when the file was not found good, or there is none."""
         ticket = self.gate.start_reading() if self.gate else 0
         try:
-            identity, db, lsn = self._begin()
+            generation, identity, db, lsn = self._begin()
         except BaseException:
             self._leave(ticket)
             raise
-        return Snapshot(db, lsn, done=lambda error: self._done(ticket, identity, db, error))
+        done = lambda error: self._done(ticket, identity, db, error)  # noqa: E731 - as short as it gets
+        return Snapshot(db, lsn, done=done, generation=generation)
 
-    def _begin(self) -> tuple[object, sqlite3.Connection, int]:
+    def _begin(self) -> tuple[int, object, sqlite3.Connection, int]:
         self._check_good(self.file.identity())
         with self._connection(keep=False) as (identity, db):
-            self._check_good(identity)
+            generation = self._check_good(identity)
             db.execute("BEGIN")
-            return identity, db, read_stamp(db).lsn
+            return generation, identity, db, read_stamp(db).lsn
 
-    def _check_good(self, identity: object) -> None:
-        if self._doubted or self._good is None or identity != self._good:
+    def _check_good(self, identity: object) -> int:
+        """The generation of the file; Damaged unless it was found good."""
+        good, generation = self._good
+        if self._doubted or good is None or identity != good:
             raise Damaged("not looked at yet")
+        return generation
+
+    def _trust(self, identity: object) -> None:
+        """The file was found good, or just built: nothing that was read from another one says anything about it."""
+        with self._counting:
+            self._good = (identity, self._good[1] + 1)
 
     def _done(self, ticket: int, identity: object, db: sqlite3.Connection, error: BaseException | None) -> None:
         try:
@@ -80,7 +90,7 @@ class Live:
                 yield identity, db
             except BaseException as error:
                 db.close()
-                self._doubted = self._doubted or (identity == self._good and is_damage(error))
+                self._doubted = self._doubted or (identity == self._good[0] and is_damage(error))
                 raise
             if keep:
                 self.file.release(identity, db)
@@ -98,12 +108,12 @@ class Live:
         if self._doubted:
             return False
         now = self.file.identity()
-        if now is None or now == self._good:
+        if now is None or now == self._good[0]:
             return now is not None
         try:
             with self._connection() as (identity, db):
                 self._applier.check(read_stamp(db))
-                self._good = identity
+                self._trust(identity)
         except Damaged:
             return False
         return True
@@ -130,15 +140,17 @@ class Live:
             if not restored:
                 create(db, self._applier.folds, self._applier.new_stamp())
             self._applier.apply(db, target)
-        self._good, self._doubted = self.file.identity(), False
+        self._trust(self.file.identity())
+        self._doubted = False
 
     def rebuild(self, target: int) -> int:
         """A new file from the log alone; returns its position."""
         with translated(self.place), self.file.fresh() as db:
             create(db, self._applier.folds, self._applier.new_stamp())
             applied = self._applier.apply(db, target)
-        self._good, self._doubted = self.file.identity(), False
-        self._applied_to = self._good
+        self._trust(self.file.identity())
+        self._doubted = False
+        self._applied_to = self._good[0]
         return applied
 
     # -- the end -----------------------------------------------------------------------------------------------
@@ -151,7 +163,7 @@ class Live:
         """Bring the file to disk and mark it, if this process applied to it."""
         self.file.close()
         with self._connection(keep=False) as (identity, db):
-            if identity == self._applied_to == self._good:
+            if identity == self._applied_to == self._good[0]:
                 self._applier.close_clean(db)
             db.close()
 

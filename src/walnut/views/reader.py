@@ -52,11 +52,16 @@ class Snapshot:
 
     `db` is the connection inside its read transaction, for the queries of other folds. A damaged file raises
     sqlite3.DatabaseError in any method; leaving the block with one has the view rebuilt before the next read.
+    `generation` goes up whenever another file takes the place of the one read before: what was kept of a lower one
+    is worth nothing.
     """
 
-    def __init__(self, db: sqlite3.Connection, lsn: int, *, done: Callable[[BaseException | None], None]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, lsn: int, *, done: Callable[[BaseException | None], None], generation: int = 0
+    ) -> None:
         self.db = db
         self.lsn = lsn
+        self.generation = generation
         self._done = done
 
     def __enter__(self) -> Self:
