@@ -2,6 +2,7 @@
 """The text fold: terms of any script, and rows that are the same however a history is cut."""
 
 import sqlite3
+from array import array
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.small_world import World
 from walnut.views.folds.stem import stem
-from walnut.views.folds.terms import LONGEST, STOP_WORDS, query_terms, terms, words
+from walnut.views.folds.terms import LONGEST, STOP_WORDS, number, query_terms, terms, words
 from walnut.views.folds.text import TextFold
 
 STEMS = """
@@ -77,13 +78,16 @@ def test_any_text_has_terms_and_finds_itself(text: str) -> None:
     assert set(wanted) <= set(terms(text))
 
 
-@given(st.lists(st.tuples(st.sampled_from(["user:a", "user:b"]), st.text(max_size=30)), max_size=12), st.data())
+_TURNS = st.tuples(st.sampled_from(["user:a", "user:b"]), st.text(max_size=30), st.integers(0, 6))
+
+
+@given(st.lists(_TURNS, max_size=12), st.data())
 def test_V3_the_digest_does_not_depend_on_how_a_history_is_cut(
-    history: list[tuple[str, str]], data: st.DataObject
+    history: list[tuple[str, str, int]], data: st.DataObject
 ) -> None:
     world = World()
-    for scope, text in history:
-        world.write(text, scope=scope, source={"session": "s", "speaker": "Ann"}, tags=["t"])
+    for scope, text, occurred in history:
+        world.write(text, scope=scope, source={"session": "s", "speaker": "Ann"}, tags=["t"], occurred_at=occurred)
     events, fold, digests = list(world.log.read()), TextFold(), set()
     for size in (100, 1, data.draw(st.integers(1, 5))):
         db = sqlite3.connect(":memory:", isolation_level=None)
@@ -97,6 +101,26 @@ def test_V3_the_digest_does_not_depend_on_how_a_history_is_cut(
         db.close()
     world.close()
     assert len(digests) == 1
+
+
+def test_turns_told_out_of_order_have_those_before_them_as_context() -> None:
+    """However they are cut into batches: what had been told by then, the latest two by the time they occurred."""
+    for size in (1, 2, 3, 9):
+        world = World()
+        for occurred in (5, 9, 1, 7, 6, 2, 8, 3, 4):
+            world.write(f"turn{occurred}", occurred_at=occurred, source={"session": "s"})
+        events, fold = list(world.log.read()), TextFold()
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        for statement in fold.schema:
+            db.execute(statement)
+        for start in range(0, len(events), size):
+            fold.apply(db, events[start : start + size])
+        numbers = {number(f"turn{n}"): n for n in range(10)}
+        rows = db.execute("SELECT occurred, ctx FROM text_docs").fetchall()
+        before = {occurred: [numbers[term] for term in array("I", ctx)] for occurred, ctx in rows}
+        assert before == {5: [], 9: [5], 1: [], 7: [5, 1], 6: [5, 1], 2: [1], 8: [7, 6], 3: [2, 1], 4: [3, 2]}
+        db.close()
+        world.close()
 
 
 def test_V3_a_lost_or_added_row_changes_the_digest() -> None:

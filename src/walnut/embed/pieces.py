@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from itertools import chain
 
 from walnut.model.normal import normalized
 
@@ -34,26 +35,22 @@ def words(text: str) -> list[str]:
     return "".join(spaced).split()
 
 
-class Vocabulary:
-    """Pieces and their numbers. Words that were split are remembered, up to a bound."""
+class Vocabulary(dict[str, tuple[int, ...]]):
+    """The pieces of words, by their numbers: a word is split when it is first asked for, and remembered."""
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
+        super().__init__()
         self._numbers = numbers
-        self._known: dict[str, tuple[int, ...]] = {}
 
     def pieces(self, text: str) -> list[int]:
         """The numbers of a text's pieces, in order; words that can't be split wholly have none."""
-        known, found = self._known, list[int]()
-        for word in words(text):
-            split = known.get(word)
-            if split is None:
-                if len(known) >= _KNOWN_WORDS:
-                    known.clear()
-                split = known[word] = self._split(word)
-            found += split
-            if len(found) >= MOST:
-                return found[:MOST]
-        return found
+        if len(self) > _KNOWN_WORDS:
+            self.clear()
+        return list(chain.from_iterable(map(self.__getitem__, words(text))))[:MOST]
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        split = self[word] = self._split(word)
+        return split
 
     def _split(self, word: str) -> tuple[int, ...]:
         """The longest piece that the word begins with, then the longest that goes on with it, and so on."""

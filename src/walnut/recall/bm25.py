@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walnut.recall.plan import Settings
-from walnut.views.folds.text import Doc, Totals
+from walnut.views.folds.text import Doc
+from walnut.views.folds.text_rows import Totals
 
 _TERM_BYTES = 4
 

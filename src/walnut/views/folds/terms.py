@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 from zlib import crc32
 
 from walnut.model.normal import normalized
@@ -18,6 +17,7 @@ from walnut.views.folds.stem import stem
 LONGEST = 64
 #: Of a query, the first so many characters count.
 MOST_QUERY = 1 << 14
+_KNOWN_WORDS = 1 << 16
 
 _HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA_HANGUL = "\u3041-\u30ff\u31f0-\u31ff\u1100-\u11ff\uac00-\ud7af"
@@ -74,7 +74,7 @@ def words(text: str, *, query: bool = False) -> list[str]:
 
 def terms(text: str) -> list[int]:
     """The terms of a text to be indexed, in order."""
-    return [number(word) for word in words(text)]
+    return list(map(_numbers.__getitem__, words(text)))
 
 
 def query_terms(text: str, *, most: int) -> list[int]:
@@ -84,12 +84,25 @@ def query_terms(text: str, *, most: int) -> list[int]:
     return list(dict.fromkeys(number(word) for word in wanted))[:most]
 
 
-@lru_cache(maxsize=1 << 16)
 def number(word: str) -> int:
     """The 32-bit number of a folded word's stem. Two of a million words share one in a ten-thousandth of cases."""
-    word = word[:LONGEST]
-    return crc32((stem(word) if word.isascii() and word.isalpha() else word).encode())
+    return _numbers[word]
 
+
+class _Numbers(dict[str, int]):
+    """Words and their numbers, up to a bound."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= _KNOWN_WORDS:
+            self.clear()
+        cut = word[:LONGEST]
+        found = crc32((stem(cut) if cut.isascii() and cut.isalpha() else cut).encode())
+        if len(word) <= LONGEST:
+            self[word] = found
+        return found
+
+
+_numbers = _Numbers()
 
 #: The stop words as terms.
 STOP_TERMS = frozenset(map(number, STOP_WORDS))
