@@ -56,6 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "here/MEMORY.md").write_text("# Style\n- Use ruff\n")
     (folder / "here/chat.jsonl").write_text('{"role":"user","content":"Hello"}\n')
     (folder / "here/questions.jsonl").write_text('{"question":"Where does she live?","gold":["city"]}\n')
+    shutil.copytree(PAGE.parents[2] / "examples", folder / "here/examples")
     (folder / "here/notes.jsonl").write_text('{"text":"a note"}\n')
     return folder
 

@@ -4,45 +4,48 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from walnut.cli import options
+from walnut.cli import options, questions
 from walnut.cli.exits import OK, Usage
+from walnut.cli.progress import Progress
+from walnut.cli.questions import Question, QuestionSet
 from walnut.cli.screen import Screen
 from walnut.cli.verb import Verb
-from walnut.errors import ImportRejected
 
 if TYPE_CHECKING:
     from walnut.memory import Memory
-    from walnut.model.results import Hit, MemoryRecord
+    from walnut.model.requests import Mode
+    from walnut.model.results import Hit, MemoryRecord, Related
 
-#: Hits that are looked at, and the shorter list beside it.
-K, SHORT = 10, 5
+#: How many of the first hits are looked at: each of these is a column.
+DEPTHS = (5, 10)
+_MOST = 1_000
 #: Its reads are noted under a name of their own: nobody was shown anything.
 _ACTOR = "agent:eval"
 _SOURCE = "source."
 
 
-class Question(msgspec.Struct, frozen=True):
-    """A line of a question set. `gold` names the memories that answer it."""
-
-    question: str
-    gold: tuple[str, ...]
-    category: str = ""
-    scope: str | None = None
-
-
 class Answer(msgspec.Struct, frozen=True):
-    """How one question went: shares of its gold among the first hits, 1 / rank of the first, milliseconds."""
+    """What came of one question: at which places its gold stands (from 1), of how many, and how long it took."""
 
     category: str
-    short: float
-    full: float
-    reciprocal: float
+    places: tuple[int, ...]
+    gold: int
     ms: float
+
+    def share(self, depth: int) -> float:
+        """The share of its gold among the first hits."""
+        return sum(place <= depth for place in self.places) / self.gold
+
+    @property
+    def reciprocal(self) -> float:
+        """1 / the first place, 0 when nothing was found."""
+        return 1 / self.places[0] if self.places else 0.0
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,140 +53,179 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     category: str
     questions: int
-    recall_at_5: float
-    recall_at_10: float
+    recall: dict[int, float]
     mrr: float
     p50_ms: float
     p95_ms: float
 
+    def plain(self) -> dict[str, object]:
+        """For programs: `recall_at_5` and its like."""
+        shares = {f"recall_at_{depth}": share for depth, share in self.recall.items()}
+        times = {"p50_ms": self.p50_ms, "p95_ms": self.p95_ms}
+        return {"category": self.category, "questions": self.questions, **shares, "mrr": self.mrr, **times}
+
 
 def ask(question: Question, recall: Callable[[str], Sequence[Hit]], names: Callable[[Hit], set[str]]) -> Answer:
-    """Ask, and see at which places the gold stands. A hit counts for one name of the gold only."""
+    """Ask, and see at which places the gold stands; each name of it counts once, where it stands first."""
     start = time.perf_counter()
     hits = recall(question.question)
     ms = (time.perf_counter() - start) * 1e3
     wanted, places = set(question.gold), list[int]()
-    for place, hit in enumerate(hits[:K], 1):
+    for place, hit in enumerate(hits, 1):
         found = wanted & names(hit)
-        if found:
-            wanted.discard(min(found))
-            places.append(place)
-    count = len(set(question.gold))
-    return Answer(
-        category=question.category,
-        short=sum(place <= SHORT for place in places) / count,
-        full=len(places) / count,
-        reciprocal=1 / places[0] if places else 0.0,
-        ms=ms,
-    )
+        wanted -= found
+        places += [place] * len(found)
+    return Answer(question.category, tuple(places), len(set(question.gold)), ms)
 
 
-def rows(answers: Sequence[Answer]) -> list[Row]:
+def rows(answers: Sequence[Answer], depths: Sequence[int] = DEPTHS) -> list[Row]:
     """A row for each category in order of name, and one for all, the last."""
     categories = sorted({answer.category for answer in answers} - {""})
-    return [_row(name, [each for each in answers if each.category == name]) for name in categories] + [
-        _row("all", answers)
-    ]
+    parts = [(name, [each for each in answers if each.category == name]) for name in categories]
+    return [_row(name, part, depths) for name, part in [*parts, ("all", answers)]]
 
 
-def _row(name: str, answers: Sequence[Answer]) -> Row:
+def _row(name: str, answers: Sequence[Answer], depths: Sequence[int]) -> Row:
     times, count = sorted(answer.ms for answer in answers), len(answers)
     return Row(
         category=name,
         questions=count,
-        recall_at_5=sum(answer.short for answer in answers) / count,
-        recall_at_10=sum(answer.full for answer in answers) / count,
+        recall={depth: sum(answer.share(depth) for answer in answers) / count for depth in depths},
         mrr=sum(answer.reciprocal for answer in answers) / count,
         p50_ms=times[count // 2],
         p95_ms=times[min(count - 1, count * 19 // 20)],
     )
 
 
-def named_by(field: str | None) -> Callable[[MemoryRecord], set[str]]:
-    """What gold may call a memory: its ids, key and LSN, or the value of one field of its source."""
+def named_by(field: str | None, *, beside: bool = False) -> Callable[[Hit], set[str]]:
+    """What gold may call a hit: its ids, key and LSN, or the value of one field of its source.
+
+    `beside`: or of what stands beside it, its evidence, the facts made of it, and the times it was said before.
+    """
     if field is None:
-        return lambda hit: {hit.memory_id, hit.event_id, str(hit.lsn), *([hit.key] if hit.key else [])}
-    name = field.removeprefix(_SOURCE)
-    if name == field or not name:
-        raise Usage("not a field of the source", where="--gold", hint="--gold source.turn")
-    return lambda hit: {str(hit.source[name])} if hit.source and name in hit.source else set()
+        own = _ids
+    else:
+        name = field.removeprefix(_SOURCE)
+        if name == field or not name:
+            raise Usage("not a field of the source", where="--gold", hint="--gold source.turn")
+
+        def own(one: MemoryRecord | Related) -> set[str]:
+            return {str(one.source[name])} if one.source and name in one.source else set()
+
+    if not beside:
+        return own
+    return lambda hit: own(hit).union(*(own(one) for one in (*hit.evidence, *hit.facts, *hit.repeats)))
 
 
-def _questions(path: str) -> list[Question]:
-    from walnut.interchange.source import Source
-
-    decode, found = msgspec.json.Decoder(Question).decode, list[Question]()
-    source = Source(path)
-    try:
-        for line in source.lines():
-            if not line.text.strip() and line.problem is None:
-                continue
-            try:
-                question = decode(line.text)
-            except (msgspec.MsgspecError, RecursionError, UnicodeError):
-                question = None
-            if question is None or not question.gold or line.problem is not None:
-                hint = '{"question": "…", "gold": ["…"]} is a line; category and scope are optional'
-                raise ImportRejected("not a question with gold", where=f"line {line.number}", hint=hint)
-            found.append(question)
-    finally:
-        source.close()
-    if not found:
-        raise ImportRejected("holds no question", where=path)
-    return found
+def _ids(one: MemoryRecord | Related) -> set[str]:
+    key = getattr(one, "key", None)
+    return {one.event_id, str(one.lsn), *(each for each in (one.memory_id, key) if each is not None)}
 
 
-def _measure(memory: Memory, questions: Iterable[Question], args: argparse.Namespace) -> list[Answer]:
-    names = named_by(args.gold)
+def measure(
+    memory: Memory,
+    asked: Iterable[Question],
+    *,
+    names: Callable[[Hit], set[str]],
+    mode: Mode,
+    most: int,
+    progress: Callable[[], None] = lambda: None,
+) -> list[Answer]:
+    """Ask every question of its scope, and look at the first `most` hits."""
     answers: list[Answer] = []
-    for question in questions:
+    for question in asked:
         handle = memory.bind(scope=question.scope, actor=_ACTOR)
 
         def recall(query: str, handle: Memory = handle) -> Sequence[Hit]:
-            return handle.recall(query, k=K, mode=args.mode)
+            return handle.recall(query, k=most, mode=mode)
 
         if not answers:
             recall(question.question)  # loads what a store loads once
         answers.append(ask(question, recall, names))
+        progress()
     return answers
 
 
+@contextmanager
+def _ground(args: argparse.Namespace, asked: QuestionSet) -> Iterator[tuple[Memory, Sequence[Question]]]:
+    """The store to ask, and questions with their scopes: a store of the file's conversations where it holds any."""
+    if not asked.conversations:
+        with options.open_store(args) as memory:
+            yield memory, asked.questions
+        return
+    import tempfile
+
+    import walnut
+
+    with tempfile.TemporaryDirectory(prefix="walnut-eval-") as folder, walnut.open(folder, scope="global") as memory:
+        with Progress("fill") as progress:
+            scopes = questions.fill(memory, asked.conversations, progress=progress)
+        replaced = msgspec.structs.replace
+        yield memory, [replaced(each, scope=scopes[each.conversation or ""]) for each in asked.questions]
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="QUESTIONS", help="a JSONL file of questions")
-    parser.add_argument("--gold", metavar="FIELD", help="what gold names instead of ids and keys: source.turn, say")
+    parser.add_argument("file", metavar="QUESTIONS", help="a JSONL file of questions; - reads standard input")
+    parser.add_argument("-k", "--k", metavar="N", type=options.whole, action="append", help="how many of the first "
+                        "hits count; may be given several times (5 and 10)")  # fmt: skip
     parser.add_argument("--mode", choices=("hybrid", "keyword", "vector", "recent"), default="hybrid", help="of recall "
                         "(hybrid)")  # fmt: skip
+    parser.add_argument("--gold", metavar="FIELD", help="what gold names instead of ids and keys: source.turn, say "
+                        "(of conversations in the file: their turns)")  # fmt: skip
+    parser.add_argument("--beside", action="store_true", help="what stands beside a hit counts as well: its evidence, "
+                        "facts made of it, the times it was said before")  # fmt: skip
 
 
 def _eval(args: argparse.Namespace, screen: Screen) -> int:
-    questions = _questions(args.file)
-    with options.open_store(args) as memory:
-        found = rows(_measure(memory, questions, args))
+    depths = sorted(set(args.k or DEPTHS))
+    if not 1 <= depths[0] <= depths[-1] <= _MOST:
+        raise Usage(f"1 to {_MOST:,} hits can be looked at", where="-k", hint="-k 5 -k 10")
+    asked = questions.read(args.file)
+    names = named_by(args.gold or ("source.turn" if asked.conversations else None), beside=args.beside)
+    done, total = 0, len(asked.questions)
+    with _ground(args, asked) as (memory, scoped), Progress("ask") as progress:
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            progress(done, total)
+
+        answers = measure(memory, scoped, names=names, mode=args.mode, most=depths[-1], progress=advance)
+    found = rows(answers, depths)
     if screen.json:
-        screen.document(found)
+        screen.document([row.plain() for row in found])
     else:
-        screen.table(
-            ("CATEGORY", "QUESTIONS", "R@5", "R@10", "MRR", "P50 MS", "P95 MS"), [_cells(row) for row in found]
-        )
+        head = ("CATEGORY", "QUESTIONS", *(f"R@{depth}" for depth in depths), "MRR", "P50 MS", "P95 MS")
+        screen.table(head, [_cells(row) for row in found])
     return OK
 
 
 def _cells(row: Row) -> tuple[object, ...]:
-    shares = (f"{100 * share:.1f}" for share in (row.recall_at_5, row.recall_at_10))
+    shares = (f"{100 * share:.1f}" for share in row.recall.values())
     return (row.category, row.questions, *shares, f"{row.mrr:.3f}", f"{row.p50_ms:.1f}", f"{row.p95_ms:.1f}")
 
 
 VERBS = {
     "eval": Verb(
         "eval",
-        """Measure recall on your own questions: how many of the memories that answer them are among the first 5 and 10
-        hits (R@5, R@10, percent), how high the first one stands (MRR: the mean of 1 / its rank), and how long it took.
+        """Measure recall on your own questions: which share of the memories that answer them is among the first 5 and
+        10 hits (R@5, R@10, percent), how high the first one stands (MRR: the mean of 1 / its rank), and how long it
+        took.
 
         A line of the file is {"question": "…", "gold": ["…"], "category": "…", "scope": "…"}; the last two may be
         missing. Gold names memories by memory id, event id, LSN or key, or, with --gold source.turn, by a field of
         their source. A question's scope is the command's or one below it. What is found is noted as shown to
-        agent:eval, so no undo suspects anyone for it.""",
-        ("walnut eval questions.jsonl", "walnut eval questions.jsonl --mode keyword --json"),
+        agent:eval, so no undo suspects anyone for it.
+
+        A file may also hold what it asks about, in lines {"type": "conversation", "id": "…", "sessions": [{"turns":
+        [{"id": "…", "speaker": "…", "time": "…", "text": "…"}]}]}: then a store of these is made in a temporary folder
+        and asked, and --store is not touched. Such a question says which "conversation" it is about, and its gold
+        names turns.""",
+        (
+            "walnut eval questions.jsonl --scope user:alice",
+            "walnut eval questions.jsonl --gold source.message_id -k 1 -k 20 --mode keyword --json",
+            "walnut eval examples/recall.jsonl",
+        ),
         _arguments,
         _eval,
     ),
