@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from walnut.model.event import Content, Event
     from walnut.model.results import (
         Ack,
+        Conflict,
         Context,
         Explanation,
         Finding,
@@ -66,6 +67,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessDenied",
     "Ack",
+    "Conflict",
     "Content",
     "Context",
     "DurabilityUnknown",
@@ -122,9 +124,20 @@ _HOMES = {
     **dict.fromkeys(("repair", "verify"), "offline"),
     **dict.fromkeys(
         (
-            *("Ack", "Context", "Explanation", "Finding", "Hit", "MemoryRecord", "Page", "Part", "PlanItem"),
+            *(
+                "Ack",
+                "Conflict",
+                "Context",
+                "Explanation",
+                "Finding",
+                "Hit",
+                "MemoryRecord",
+                "Page",
+                "Part",
+                "PlanItem",
+            ),
             *("Position", "Related", "RepairReport", "RevertPlan", "Stats", "Step", "VerifyReport", "Version"),
-            *("ViewCheck", "ViewStatus"),
+            *("PlanItem", "ViewCheck", "ViewStatus"),
         ),
         "model.results",
     ),

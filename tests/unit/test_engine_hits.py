@@ -185,3 +185,79 @@ def test_all_modes_put_a_fact_and_its_turns_in_one_place(m: Memory, mode: str) -
     m.remember("green tea comes from Kyoto", caused_by=[turn])
     (best,) = m.recall("green tea Kyoto", mode=mode)  # type: ignore[arg-type]
     assert len(best.evidence) + len(best.facts) == 1
+
+
+# --- contradictions -----------------------------------------------------------------------------------
+
+
+def against(m: Memory, query: str, **given: object) -> list[tuple[str, str | None, str]]:
+    best = m.recall(query, **given)[0]  # type: ignore[arg-type]
+    return [(each.reason, each.text, each.state) for each in best.conflicts]
+
+
+def test_two_writers_whose_dates_overlap_contradict_each_other(m: Memory) -> None:
+    other = m.bind(actor="agent:other")
+    m.remember("office is in Lyon", key="office", valid_from="2020-01-01", valid_until="2190-01-01")
+    other.remember("office is in Oslo", key="office", valid_from="2021-01-01")
+    assert against(m, "office") == [("overlap", "office is in Lyon", "superseded")]
+    assert m.recall("office")[0].conflicts[0].actor == m.actor
+    then = m.as_of(valid_time="2020-06-01").recall("office")[0]
+    assert (then.text, then.conflicts) == ("office is in Lyon", ())
+
+
+@pytest.mark.parametrize(("start", "contradicts"), [("2021-01-01", True), ("2022-01-01", False)])
+def test_two_writers_who_state_the_same_beginning_contradict_each_other(
+    m: Memory, start: str, *, contradicts: bool
+) -> None:
+    m.remember("office is in Lyon", key="office", valid_from="2021-01-01")
+    m.bind(actor="agent:other").remember("office is in Oslo", key="office", valid_from=start)
+    assert bool(against(m, "office")) is contradicts
+
+
+def test_what_one_writer_changed_and_another_changed_back_is_a_contradiction(m: Memory) -> None:
+    other = m.bind(actor="agent:other")
+    m.remember("the deadline is Friday", key="deadline")
+    changed = other.remember("the deadline is Monday", key="deadline")
+    assert against(m, "deadline") == []  # a new version, no more
+    m.remember("The deadline is Friday!", key="deadline")
+    assert against(m, "deadline") == [("restored", "the deadline is Monday", "superseded")]
+    m.apply(m.plan_revert(events=[changed]))
+    assert against(m, "deadline") == []
+
+
+def test_whom_an_actor_quotes_is_a_writer_too(m: Memory) -> None:
+    for speaker, day in (("Alice", "Friday"), ("Bob", "Monday"), ("Alice", "Friday")):
+        m.remember(f"the deadline is {day}", key="deadline", source={"speaker": speaker})
+    assert against(m, "deadline") == [("restored", "the deadline is Monday", "superseded")]
+
+
+def test_one_writer_corrects_without_contradiction(m: Memory) -> None:
+    for day in ("Friday", "Monday", "Friday"):
+        m.remember(f"the deadline is {day}", key="deadline", valid_from="2021-01-01", valid_until="2190-01-01")
+    assert against(m, "deadline") == []
+
+
+def test_a_marked_contradiction_shows_on_both_sides_and_hides_neither(m: Memory) -> None:
+    one = m.remember("Alice is allergic to nuts")
+    other = m.remember("Alice ate walnut cake and was fine", tags=[f"contradicts:{one.memory_id}"])
+    hits = {hit.memory_id: hit for hit in m.recall("Alice nuts allergic walnut cake")}
+    assert [each.memory_id for each in hits[one.memory_id or ""].conflicts] == [other.memory_id]
+    (mark,) = hits[other.memory_id or ""].conflicts
+    assert (mark.reason, mark.text, mark.state) == ("marked", "Alice is allergic to nuts", "current")
+    m.forget(other.memory_id or "")
+    assert [hit.conflicts for hit in m.recall("Alice nuts allergic")] == [()]
+
+
+def test_marks_are_seen_from_where_they_were_made_and_below(root: Memory, m: Memory) -> None:
+    one = m.remember("the gate code is 4711")
+    tags = [f"contradicts:{one.memory_id}", "contradicts:", "contradicts:mem_x"]
+    for scope in ("user:bob", "user:alice/session:1"):
+        root.bind(scope=scope).remember("the gate code is 4712", tags=tags)
+    assert m.recall("gate code")[0].conflicts == ()
+    below = root.bind(scope="user:alice/session:1").recall("gate code 4711")
+    assert {hit.text: [each.text for each in hit.conflicts] for hit in below} == {
+        "the gate code is 4711": ["the gate code is 4712"],
+        "the gate code is 4712": ["the gate code is 4711"],
+    }
+    wide = {hit.lsn: len(hit.conflicts) for hit in m.recall("gate code", below=True)}
+    assert wide == {1: 1, 3: 1}

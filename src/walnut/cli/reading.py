@@ -48,6 +48,7 @@ def _recall(args: argparse.Namespace, screen: Screen) -> int:
             screen.card(f"{hit.score:.3f}", hit.text, [*_foot(hit), said])
             _show_related(screen, "from", hit.evidence)
             _show_related(screen, "led to", hit.facts)
+            _show_related(screen, "but", hit.conflicts)
             _show_parts(screen, hit)
         _or_nothing(screen, found=bool(hits))
     return OK if hits else NOTHING

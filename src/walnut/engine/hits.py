@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from walnut.engine import hydrate
+from walnut.engine import contradictions, hydrate
 from walnut.engine.handle import Handle
 from walnut.engine.hydrate import Found
 from walnut.engine.moment import View
 from walnut.engine.related import related
 from walnut.model.event import Event
 from walnut.model.requests import Recall
-from walnut.model.results import Hit, Related
+from walnut.model.results import Conflict, Hit, Related
 from walnut.recall import facts
 from walnut.recall import search as searching
+from walnut.recall.conflicts import words as said
 from walnut.recall.models import Asked
 from walnut.recall.rank import Scored
-from walnut.views.folds import terms
 
 #: Of each kind of what stands beside a hit, so much is carried; evidence and facts beyond keep their own places.
 CARRIED = 8
@@ -61,7 +61,11 @@ class _Places:
             if scored.lsn not in self._carried and scored.memory not in self._memories:
                 self._memories.add(scored.memory)
                 self._take(scored)
-        return [self._hit(place) for place in self._places.values()]
+        places = list(self._places.values())
+        against = contradictions.of(
+            self._handle, self._view, [place.found for place in places], below=self._request.below, most=CARRIED
+        )
+        return [self._hit(place, conflicts) for place, conflicts in zip(places, against, strict=True)]
 
     def _take(self, scored: Scored) -> None:
         """Give it a place of its own, or let a better one carry it."""
@@ -69,10 +73,12 @@ class _Places:
         if found is None:
             return
         rests_on = facts.evidence(self._handle.store.log, found.event, self._readable)
-        better = next((place for lsn, place in self._places.items() if any(e.lsn == lsn for e in rests_on)), None)
-        if better is not None and len(better.facts) < CARRIED:
-            better.facts.append(self._related(found.event))
-            return
+        better = [self._places[event.lsn] for event in rests_on if event.lsn in self._places]
+        better.sort(key=lambda place: place.scored.score, reverse=True)
+        for place in better:
+            if len(place.facts) < CARRIED:
+                place.facts.append(self._related(found.event))
+                return
         place = self._places[scored.lsn] = _Place(scored, found)
         place.evidence = [self._related(event) for event in self._best(rests_on)]
         place.repeats = list(self._repeats(place))
@@ -100,13 +106,13 @@ class _Places:
 
     def _repeats(self, place: _Place) -> Iterator[Related]:
         """Those that say the same, by the log."""
-        words = _words(place.found.event)
+        words = said(place.found.event)
         for lsn in place.scored.repeats[:CARRIED]:
             event = self._handle.store.log.get(lsn)
-            if _words(event) == words:
+            if said(event) == words:
                 yield self._related(event)
 
-    def _hit(self, place: _Place) -> Hit:
+    def _hit(self, place: _Place, conflicts: tuple[Conflict, ...]) -> Hit:
         scored = place.scored
         return Hit(
             **hydrate.fields(place.found),  # type: ignore[arg-type]
@@ -116,6 +122,7 @@ class _Places:
             facts=tuple(place.facts),
             said=1 + len(scored.repeats),
             repeats=tuple(place.repeats),
+            conflicts=conflicts,
         )
 
     def _readable(self, event: Event) -> bool:
@@ -123,8 +130,3 @@ class _Places:
 
     def _related(self, event: Event) -> Related:
         return related(self._handle, self._view, event, below=self._request.below)
-
-
-def _words(event: Event) -> list[int]:
-    text = None if event.content is None else event.content.payload.get("text")
-    return terms.terms(text) if isinstance(text, str) else []

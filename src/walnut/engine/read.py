@@ -114,7 +114,9 @@ def _shown(hits: Iterable[Hit]) -> Iterator[int]:
     """LSNs of all events whose text these hits show."""
     for hit in hits:
         yield hit.lsn
-        yield from (each.lsn for each in (*hit.evidence, *hit.facts, *hit.repeats) if each.text is not None)
+        yield from (
+            each.lsn for each in (*hit.evidence, *hit.facts, *hit.repeats, *hit.conflicts) if each.text is not None
+        )
 
 
 @mended

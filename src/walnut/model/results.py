@@ -16,6 +16,8 @@ _DEEPEST = 16
 
 #: What became, by a moment, of an event that stands beside a hit.
 State: TypeAlias = Literal["current", "superseded", "reverted", "absent", "erased", "outside"]
+#: How it is known that two memories, or two versions of one, contradict each other.
+Reason: TypeAlias = Literal["overlap", "restored", "marked"]
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,12 +86,24 @@ class Related(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime | None = None
 
 
+class Conflict(Related, frozen=True, kw_only=True):
+    """What contradicts a hit, neither of them hidden.
+
+    `reason` is "overlap" (another writer's version of the same memory, which by its own dates holds, too),
+    "restored" (another writer's version, which was changed back) or "marked" (one of the two memories has the tag
+    `contradicts:` with the other's id).
+    """
+
+    reason: Reason
+
+
 class Hit(MemoryRecord, frozen=True, kw_only=True):
     """A recalled memory with its score; with `explain=True` the parts that sum to it.
 
     `evidence` is what the memory was derived from (`caused_by`, and what that was derived from), oldest first;
     `facts` what was derived from the memory and answers worse than it does. `said` counts how often the same
-    was said, `repeats` the times before, newest first. Of each at most eight stand here.
+    was said, `repeats` the times before, newest first. `conflicts` are what contradicts it, as far as that can be
+    known without a model. Of each at most eight stand here.
     """
 
     score: float
@@ -98,6 +112,7 @@ class Hit(MemoryRecord, frozen=True, kw_only=True):
     facts: tuple[Related, ...] = ()
     said: int = 1
     repeats: tuple[Related, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from walnut.model.event import Json
-from walnut.model.results import Ack, Context, Hit, MemoryRecord, PlanItem, Related, RevertPlan, Version
+from walnut.model.results import Ack, Conflict, Context, Hit, MemoryRecord, PlanItem, Related, RevertPlan, Version
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,7 +39,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A memory as a model needs it. `version` is what `remember` takes as `expected_version`.
 
     In answer to a search: `evidence` is what it was derived from, `facts` what was derived from it, `repeats`
-    when the same was said before.
+    when the same was said before, `conflicts` what contradicts it.
     """
 
     memory_id: str
@@ -61,6 +61,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     facts: tuple[Related, ...] = ()
     said: int = 1
     repeats: tuple[Related, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
     @classmethod
     def of(cls, record: MemoryRecord) -> Memo:
@@ -75,7 +76,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         facts += [f"said {self.said} times"] if self.said > 1 else []
         beside = "".join(
             f"\n   {name} [{each.event_id}] {each.state if each.text is None else each.text}"
-            for name, events in (("from", self.evidence), ("led to", self.facts))
+            for name, events in (("from", self.evidence), ("led to", self.facts), ("but", self.conflicts))
             for each in events
         )
         told = f"{', '.join(facts)}; {self.memory_id} version {self.version}, {self.event_id}"

@@ -21,6 +21,7 @@ from walnut.views.visibility import REVERT, SHOWN, Chosen, Moment
 __all__ = ["Chosen", "Moment", "Snapshot"]
 
 _decode = msgspec.json.Decoder(dict[str, Json]).decode
+_encode = msgspec.json.Encoder().encode
 
 #: Whether the event counts at :n.
 _COUNTS = (
@@ -120,6 +121,19 @@ class Snapshot:
 
         found = merge(*map(pages, self._numbers(paths)), key=lambda chosen: -chosen.lsn)
         return list(islice(found, limit))
+
+    def any_tag(self, prefix: str) -> bool:
+        """Whether any version in the store has a tag that begins so."""
+        query = "SELECT 1 FROM tags WHERE tag >= ? AND tag < ? LIMIT 1"
+        return self.db.execute(query, (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))).fetchone() is not None
+
+    def tagged(self, tags: Iterable[str], scopes: Sequence[str], upto: int) -> list[tuple[str, int]]:
+        """Each of these tags with the LSNs of the versions in these scopes that have it, the newest first."""
+        query = (
+            "SELECT g.tag, g.lsn FROM json_each(:tags) j CROSS JOIN tags g ON g.tag = j.value"
+            f" WHERE g.scope IN ({_integers(self._numbers(scopes))}) AND g.lsn <= :n ORDER BY g.lsn DESC"
+        )
+        return list(self.db.execute(query, {"tags": _encode(list(tags)).decode(), "n": upto}))
 
     def count(self, scope: str, moment: Moment) -> int:
         """How many memories there are in the scope and below."""

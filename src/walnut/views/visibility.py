@@ -73,17 +73,18 @@ def counting(events: Sequence[Event]) -> set[int]:
 def choose(stream: Sequence[Event], moment: Moment) -> int | None:
     """LSN of the version that holds at the moment, None when the memory is absent then."""
     past = [event for event in stream if event.lsn <= moment.lsn]
-    begun = [event for event in _candidates(past) if begins(event) <= moment.valid_at]
+    begun = [event for event in living(past) if begins(event) <= moment.valid_at]
     chosen = max(begun, key=lambda event: (begins(event), event.lsn), default=None)
     return None if chosen is None or expired(chosen, moment.valid_at) else chosen.lsn
 
 
 def alive(stream: Sequence[Event]) -> bool:
     """Whether any write is left that counts and was not forgotten, whatever the time."""
-    return bool(_candidates(stream))
+    return bool(living(stream))
 
 
-def _candidates(stream: Sequence[Event]) -> list[Event]:
+def living(stream: Sequence[Event]) -> list[Event]:
+    """Its versions that count and were neither forgotten nor erased, whatever the time."""
     counts = counting(stream)
     left = [event for event in stream if event.lsn in counts]
     forgotten = max((event.lsn for event in left if event.kind == FORGET), default=0)
