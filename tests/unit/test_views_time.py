@@ -83,7 +83,9 @@ def check_other_questions(log: Log, snapshot: Snapshot, moment: Moment, expected
     newest_first = sorted(expected.values(), key=lambda chosen: -chosen.lsn)
     assert snapshot.listing(SCOPES, moment) == newest_first
     assert snapshot.listing(["global"], moment, below=True) == newest_first
-    assert snapshot.current(range(1, snapshot.lsn + 1), moment) == {chosen.lsn: chosen for chosen in newest_first}
+    assert snapshot.current(range(1, snapshot.lsn + 1), moment) == {
+        chosen.lsn: chosen.memory for chosen in newest_first
+    }
     assert snapshot.count("global", moment) == len(expected)
     past = list(log.read(upto=moment.lsn))
     assert snapshot.counting(range(1, snapshot.lsn + 1), moment.lsn) == visibility.counting(past)

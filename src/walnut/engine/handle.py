@@ -15,6 +15,7 @@ from walnut.ports import Batch, Log
 from walnut.system import System
 
 if TYPE_CHECKING:
+    from walnut.recall.counts import Counts
     from walnut.recall.models import Models
     from walnut.recall.vectors import Vectors
     from walnut.views.runner import Views
@@ -32,6 +33,7 @@ class Store:
         self._open_views = open_views
         self._views: Views | None = None
         self._vectors: Vectors | None = None
+        self._counts: Counts | None = None
         self._models: Models | None = None
         self.system = system
         self.desk = NoteDesk(system, self._write_note)
@@ -47,6 +49,16 @@ class Store:
             from walnut.recall.vectors import Vectors  # numpy takes long to load
 
             kept = self._vectors = Vectors(self.system)
+        return kept
+
+    @property
+    def counts(self) -> Counts:
+        """The same of the counts of terms."""
+        kept = self._counts
+        if kept is None:
+            from walnut.recall.counts import Counts
+
+            kept = self._counts = Counts(self.system)
         return kept
 
     @property

@@ -25,7 +25,14 @@ CARRIED = 8
 def search(handle: Handle, view: View, request: Recall, asked: Sequence[Asked]) -> list[Hit]:
     """The best `k`, best first."""
     ranked = searching.search(
-        view.snapshot, handle.store.vectors, request, handle.readable, view.moment, below=request.below, asked=asked
+        view.snapshot,
+        handle.store.vectors,
+        request,
+        handle.readable,
+        view.moment,
+        below=request.below,
+        asked=asked,
+        counts=handle.store.counts,
     )
     return _Places(handle, view, request, ranked).hits()
 

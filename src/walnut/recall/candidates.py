@@ -97,4 +97,4 @@ def _living(snapshot: Snapshot, prepared: Plan, lsns: Sequence[int]) -> Candidat
         )
     ]
     current = snapshot.current([doc.lsn for doc in docs], prepared.moment)
-    return {doc.lsn: (doc, current[doc.lsn].memory) for doc in docs if doc.lsn in current}
+    return {doc.lsn: (doc, current[doc.lsn]) for doc in docs if doc.lsn in current}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from walnut.model.requests import Recall
@@ -14,6 +14,7 @@ from walnut.recall.rank import Scored, Signals, rank
 from walnut.views.folds import text
 
 if TYPE_CHECKING:
+    from walnut.recall.counts import Counts
     from walnut.recall.models import Asked
     from walnut.recall.vectors import Near, Vectors
     from walnut.views.reader import Snapshot
@@ -31,26 +32,45 @@ def search(
     *,
     below: bool = False,
     asked: Sequence[Asked] = (),
+    counts: Counts | None = None,
     settings: Settings = SETTINGS,
 ) -> Iterator[Scored]:
     """Hits in the readable scopes (nearest first; `below`: and in all below the nearest) at the moment, best first.
 
-    There are more than `k` where more were looked at. `vectors` is what is kept of the view of vectors. `asked`:
-    the query's vectors by other models, those first that know best; the static ones count for what has none of theirs.
+    There are more than `k` where more were looked at. `vectors` and `counts` are what is kept between
+    searches. `asked`: the query's vectors by other models, those first that know best; the static ones count for what
+    has none of theirs.
 
     The caller takes from them until `k` of them hold against the log. A query without a single word finds nothing
     but in mode "recent", or by `asked`. Errors: InvalidArgument, raised at once.
     """
     prepared = plan(snapshot, request, readable, moment, below=below, settings=settings)
-    return _recent(snapshot, prepared) if request.mode == "recent" else _found(snapshot, prepared, vectors, asked)
+    if request.mode == "recent":
+        return _recent(snapshot, prepared)
+    frequencies = _frequencies(snapshot, prepared, counts)
+    return _found(snapshot, prepared, vectors, asked, frequencies)
 
 
-def _found(snapshot: Snapshot, prepared: Plan, vectors: Vectors, asked: Sequence[Asked]) -> Iterator[Scored]:
-    db, scopes, upto = snapshot.db, prepared.scopes, prepared.upto
-    counts = {term: text.frequency(db, scopes, term, upto=upto) for term in prepared.terms}
-    totals = text.totals(db, scopes, upto=upto)
-    known = statistics(counts, totals)
-    found = candidates.by_words(snapshot, prepared, {term: known.idf[term] for term, count in counts.items() if count})
+def _frequencies(snapshot: Snapshot, prepared: Plan, counts: Counts | None) -> dict[int, int]:
+    """How many versions hold each term of the query."""
+    scopes, wanted, upto = prepared.scopes, prepared.terms, prepared.upto
+    if counts is not None:
+        return counts.of(snapshot, scopes, wanted, upto=upto)
+    return {term: text.frequency(snapshot.db, scopes, term, upto=upto) for term in wanted}
+
+
+def _found(
+    snapshot: Snapshot,
+    prepared: Plan,
+    vectors: Vectors,
+    asked: Sequence[Asked],
+    frequencies: Mapping[int, int],
+) -> Iterator[Scored]:
+    db, upto = snapshot.db, prepared.upto
+    totals = text.totals(db, prepared.scopes, upto=upto)
+    known = statistics(frequencies, totals)
+    weights = {term: known.idf[term] for term, count in frequencies.items() if count}
+    found = candidates.by_words(snapshot, prepared, weights)
     nears: list[Near] = [each.near(db, prepared.paths, upto=upto) for each in asked]
     if prepared.vector is not None:
         nears.append(vectors.near(snapshot, prepared.paths, prepared.vector, upto=upto))

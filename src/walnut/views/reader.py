@@ -27,24 +27,30 @@ _encode = msgspec.json.Encoder().encode
 _COUNTS = (
     "NOT EXISTS (SELECT 1 FROM dark d WHERE d.lsn = {lsn} AND d.since <= :n AND (d.until IS NULL OR d.until > :n))"
 )
-#: LSN of the latest-starting version of {memory} that counts at (:n, :t), whether or not it has ended.
-_LATEST = f"""(
-    SELECT w.lsn FROM versions w
-    WHERE w.memory = {{memory}} AND w.valid_from <= :t AND w.lsn <= :n AND {_COUNTS.format(lsn="w.lsn")}
-      AND w.lsn > coalesce((
+#: LSN of the latest forgetting of {memory} that counts at :n, 0 if there is none.
+_FORGOTTEN = f"""coalesce((
         SELECT max(f.lsn) FROM forgets f
-        WHERE f.memory = {{memory}} AND f.lsn <= :n AND {_COUNTS.format(lsn="f.lsn")}), 0)
-    ORDER BY w.valid_from DESC, w.lsn DESC LIMIT 1)"""
+        WHERE f.memory = {{memory}} AND f.lsn <= :n AND {_COUNTS.format(lsn="f.lsn")}), 0)"""
+#: The versions of {memory} that have begun and count at (:n, :t), whether or not they have ended.
+_BEGUN = f"""
+    FROM versions w
+    WHERE w.memory = {{memory}} AND w.valid_from <= :t AND w.lsn <= :n AND {_COUNTS.format(lsn="w.lsn")}
+      AND w.lsn > {_FORGOTTEN}"""
+#: LSN of the latest-starting one of these.
+_LATEST = f"(SELECT w.lsn {_BEGUN} ORDER BY w.valid_from DESC, w.lsn DESC LIMIT 1)"
 _LASTS = "(v.valid_until IS NULL OR v.valid_until > :t) AND (v.expires_at IS NULL OR v.expires_at > :t)"
 _CHOSEN = (
     "SELECT v.memory, v.lsn, (SELECT max(u.lsn) FROM touches u WHERE u.memory = v.memory AND u.lsn <= :n),"
     " (SELECT s.path FROM scopes s WHERE s.number = v.scope)"
 )
 _CHOOSE = f"{_CHOSEN} FROM versions v WHERE v.lsn = {_LATEST.format(memory=':memory')} AND {_LASTS}"
+#: Asked the other way round, which is half the work: that the version counts, and that no later-starting one does.
 _CURRENT = (
-    f"{_CHOSEN} FROM json_each(:lsns) j CROSS JOIN versions v ON v.lsn = j.value"
-    f" WHERE v.valid_from <= :t AND v.lsn <= :n AND {_LASTS}"
-    f" AND v.lsn = {_LATEST.format(memory='v.memory')}"
+    "SELECT v.lsn, v.memory FROM json_each(:lsns) j CROSS JOIN versions v ON v.lsn = j.value"
+    f" WHERE v.valid_from <= :t AND v.lsn <= :n AND {_LASTS} AND {_COUNTS.format(lsn='v.lsn')}"
+    f" AND v.lsn > {_FORGOTTEN.format(memory='v.memory')}"
+    f" AND NOT EXISTS (SELECT 1 {_BEGUN.format(memory='v.memory')}"
+    " AND (w.valid_from, w.lsn) > (v.valid_from, v.lsn))"
 )
 
 
@@ -81,10 +87,10 @@ class Snapshot:
         row = self.db.execute(_CHOOSE, asked).fetchone()
         return Chosen(*row) if row else None
 
-    def current(self, lsns: Iterable[int], moment: Moment) -> dict[int, Chosen]:
-        """Those of these version LSNs that are the chosen ones of their memories at the moment."""
+    def current(self, lsns: Iterable[int], moment: Moment) -> dict[int, bytes]:
+        """Those of these version LSNs that are the chosen ones of their memories (17 bytes) at the moment."""
         asked = {"n": moment.lsn, "t": moment.valid_at, "lsns": f"[{_integers(lsns)}]"}
-        return {row[1]: Chosen(*row) for row in self.db.execute(_CURRENT, asked)}
+        return dict(self.db.execute(_CURRENT, asked))
 
     def listing(
         self,

@@ -23,6 +23,8 @@ _POOL = 8
 #: How long SQLite waits for a lock of its own (seconds). In memory a writer waits for every reader.
 _PATIENCE = 0.5
 _SWAP_PATIENCE = 10.0
+#: What a connection keeps of the file, at most. With SQLite's usual 2 MB, searches read the same pages again and again.
+_CACHE_KIB = 16 * 1024
 _STAMP = (
     "CREATE TABLE walnut_view (one INTEGER PRIMARY KEY CHECK (one = 1), log_id BLOB, folds TEXT, lsn INTEGER,"
     " chain BLOB, boot_id BLOB, clean INTEGER)"
@@ -257,6 +259,7 @@ def _connect(address: str) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA cell_size_check = ON")
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     except BaseException:
         db.close()
         raise

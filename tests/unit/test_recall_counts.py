@@ -1,0 +1,43 @@
+"""Counts of terms that are kept between searches: always those of the moment and the file that are asked about."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.small_world import World
+from walnut.recall.counts import Counts
+from walnut.system import System
+from walnut.views.folds import text
+from walnut.views.folds.terms import number
+
+_WORDS = ("ant", "bee", "cat")
+
+
+@given(st.lists(st.one_of(st.sampled_from(_WORDS), st.integers(0, 10)), max_size=20))
+def test_counts_kept_are_those_counted_anew_at_any_moment(steps: list[str | int]) -> None:
+    world, counts = World(), Counts(System())
+    wanted = [number(word) for word in _WORDS]
+    for step in steps:
+        if isinstance(step, str):
+            world.write(f"{step} and more", scope="user:a")
+            continue
+        snapshot = world.snapshot()
+        scopes = tuple(text.scope_numbers(snapshot.db, ["user:a"], below=False))
+        upto = max(0, snapshot.lsn - step)
+        anew = {term: text.frequency(snapshot.db, scopes, term, upto=upto) for term in wanted}
+        assert counts.of(snapshot, scopes, wanted, upto=upto) == anew
+    world.close()
+
+
+def test_counts_of_a_file_that_was_replaced_are_forgotten() -> None:
+    worlds, counts, wanted = (World(), World()), Counts(System()), [number("ant")]
+    for world, times in zip(worlds, (1, 3), strict=True):
+        for _ in range(times):
+            world.write("ant")
+    old, new = (world.snapshot() for world in worlds)
+    new.generation = 1
+    assert counts.of(old, (1,), wanted, upto=1) == {wanted[0]: 1}
+    assert counts.of(new, (1,), wanted, upto=3) == {wanted[0]: 3}
+    assert counts.of(old, (1,), wanted, upto=1) == {wanted[0]: 1}
+    assert counts.of(new, (1,), wanted, upto=3) == {wanted[0]: 3}
+    for world in worlds:
+        world.close()
