@@ -98,7 +98,7 @@ LOADS := tests/contract/test_opening.py::test_importing_and_opening_loads_nothin
 .PHONY: lock
 lock:  ## Pin the dependencies anew (needs uv; UPGRADE=1 takes the newest versions)
 	@uv pip compile $(LOCK) pyproject.toml requirements.in --output-file requirements.txt
-	@uv pip compile $(LOCK) --extra mcp --extra simulation pyproject.toml requirements.in requirements-dev.in --output-file requirements-dev.txt
+	@uv pip compile $(LOCK) --extra mcp --extra scale --extra simulation pyproject.toml requirements.in requirements-dev.in --output-file requirements-dev.txt
 	@uv pip compile $(LOCK) bench/peers/requirements.in --output-file bench/peers/requirements.txt
 
 .PHONY: clean

@@ -18,7 +18,8 @@ from tests.unit.small_world import World
 from walnut.embed import static
 from walnut.embed.pieces import LONGEST, MOST, words
 from walnut.model.requests import Mode
-from walnut.recall.vectors import Vectors
+from walnut.recall import rows
+from walnut.recall.vectors import Scan, Vectors
 from walnut.system import System
 from walnut.views.folds import vectors
 from walnut.views.folds.vectors import VectorsFold
@@ -139,13 +140,14 @@ def test_kept_rows_grow_with_the_view_and_answer_for_any_moment(world: World) ->
 def test_the_scopes_asked_for_longest_ago_go_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from walnut.recall import vectors as kept
 
-    monkeypatch.setattr(kept, "KEPT", 3_000)
+    monkeypatch.setattr(kept, "KEPT", 700)
     for number in range(5):
         world.write("puppy", scope=f"user:{number}")
     for _ in range(2):
         for number in range(5):
             assert len(world.found("dog", scope=f"user:{number}", mode="vector")) == 1
     assert len(world.vectors._scopes) <= 3
+    assert world.vectors._size == sum(each.size for each in world.vectors._scopes.values())
 
 
 def test_a_scan_is_the_same_however_its_rows_came(world: World) -> None:
@@ -173,6 +175,45 @@ def test_another_tenant_changes_no_vector_score() -> None:
         assert [(hit.score, hit.parts) for hit in one] == [(hit.score, hit.parts) for hit in other]
     alone.close()
     shared.close()
+
+
+@pytest.fixture(params=["with whole numbers of 8 bits", "with floats"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the two ways dot products are computed."""
+    if request.param == "with floats":
+        monkeypatch.setattr(rows, "simd", lambda: None)
+    else:
+        pytest.importorskip("simsimd")
+    return str(request.param)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 500])
+def test_dot_products_are_the_whole_numbers_they_are(way: str, count: int) -> None:
+    chance = np.random.default_rng(count)
+    found = chance.integers(-127, 128, (count, static.DIMENSIONS)).astype(np.int8)
+    found[: count // 3] = np.sign(found[: count // 3]) * 127  # the largest sums there are
+    query = (np.sign(chance.integers(-127, 128, static.DIMENSIONS)) * 127).astype(np.int8)
+    held = rows.Rows(static.DIMENSIONS)
+    for start in range(0, count, 60):
+        held.extend(np.arange(start, min(start + 60, count)), found[start : start + 60])
+    part = held.until(count)
+    assert part.dots(query).tolist() == (found.astype(np.int64) @ query.astype(np.int64)).tolist()
+    lengths = np.linalg.norm(found.astype(float), axis=1) * np.linalg.norm(query.astype(float))
+    exact = (found.astype(np.int64) @ query.astype(np.int64)) / np.where(lengths > 0, lengths, 1)
+    assert np.allclose(part.cosines(query, np.arange(count)), exact, rtol=1e-12, atol=0)
+
+
+def test_the_nearest_are_those_of_a_sort_of_all(way: str) -> None:
+    chance = np.random.default_rng(3)
+    found = chance.integers(-3, 4, (700, static.DIMENSIONS)).astype(np.int8)
+    found[300:400], found[400:420] = found[200:300], 0  # equals, and some without a direction
+    held, query = rows.Rows(static.DIMENSIONS), found[5]
+    held.extend(np.arange(1, 701), found)
+    scan = Scan([held.until(700)], query)
+    cosines = scan.of(range(1, 701))
+    order = sorted((lsn for lsn in cosines if cosines[lsn] > 0), key=lambda lsn: (-cosines[lsn], -lsn))
+    for wanted in (1, 10, 250, 699, 10_000):
+        assert Scan([held.until(700)], query).best(wanted) == order[:wanted]
 
 
 def test_filters_reach_beyond_the_nearest(world: World) -> None:

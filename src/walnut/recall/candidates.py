@@ -10,7 +10,7 @@ from walnut.views.folds import text
 from walnut.views.folds.text import Doc
 
 if TYPE_CHECKING:
-    from walnut.recall.vectors import Near
+    from walnut.recall.vectors import Nearness
     from walnut.views.reader import Snapshot
 
 #: Candidates whose rows and visibility are looked up at once.
@@ -68,7 +68,7 @@ def _gather(
             return
 
 
-def by_nearness(snapshot: Snapshot, prepared: Plan, near: Near, *, known: Candidates) -> Candidates:
+def by_nearness(snapshot: Snapshot, prepared: Plan, near: Nearness, *, known: Candidates) -> Candidates:
     """The nearest versions that are current and pass the filters, beside those `known` already."""
     living: Candidates = {}
     looked = 0

@@ -28,6 +28,8 @@ _SCHEMA = (
     ) WITHOUT ROWID
     """,
 )
+#: Rows read at once: a million of them as tuples take half a gigabyte.
+_AT_ONCE = 4096
 _KINDS = frozenset({"memory.write", "memory.update"})
 
 
@@ -102,6 +104,9 @@ def rows(
     found = db.execute(
         "SELECT lsn, vector FROM vectors WHERE scope = ? AND lsn > ? AND lsn <= ? AND length(vector) = ? ORDER BY lsn",
         (scope, after, upto, size),
-    ).fetchall()
-    lsns = np.fromiter((lsn for lsn, _ in found), np.int64, len(found))
-    return lsns, np.frombuffer(b"".join(vector for _, vector in found), np.int8).reshape(len(found), size)
+    )
+    lsns, kept = [np.zeros(0, np.int64)], [np.zeros((0, size), np.int8)]
+    while some := found.fetchmany(_AT_ONCE):
+        lsns.append(np.fromiter((lsn for lsn, _ in some), np.int64, len(some)))
+        kept.append(np.frombuffer(b"".join(vector for _, vector in some), np.int8).reshape(len(some), size))
+    return np.concatenate(lsns), np.concatenate(kept)
