@@ -22,6 +22,7 @@ from walnut.model.event import Json
 from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
 from walnut.model.requests import Direction, Durability, Mode
 from walnut.model.results import Ack, Context, Explanation, MemoryRecord, Page, RevertPlan
+from walnut.ports import Embedder
 from walnut.system import System
 
 
@@ -35,6 +36,7 @@ def open(
     network_file_system: bool = False,
     busy_timeout: float = 10.0,
     checkpoint_every: int = 10_000,
+    embedder: Embedder | None = None,
     system: System | None = None,
 ) -> Opening:
     """Open a store as `walnut.open` does; await it for the handle, or use it in `async with`.
@@ -59,6 +61,7 @@ def open(
             network_file_system=network_file_system,
             busy_timeout=busy_timeout,
             checkpoint_every=checkpoint_every,
+            embedder=embedder,
             system=system,
         )
     )

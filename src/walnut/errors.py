@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "AccessDenied",
     "DurabilityUnknown",
+    "EmbedderFailed",
     "FormatTooNew",
     "IdempotencyConflict",
     "ImportRejected",
@@ -207,6 +208,21 @@ class ViewFailed(WalnutError):
     """A view stopped at an event it can't apply; the log and the other views work on."""
 
     code = "view_failed"
+
+
+class EmbedderFailed(WalnutError):
+    """The model that embeds texts did not answer, or not with one finite vector of its dimension for each text.
+
+    `passing`: it may be over by itself (not reached, too busy, refused), and the texts are not to blame.
+    """
+
+    code = "embedder_failed"
+
+    def __init__(
+        self, message: str, *, where: str | None = None, hint: str | None = None, passing: bool = False
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.passing = passing
 
 
 class ImportRejected(WalnutError):

@@ -15,6 +15,7 @@ from walnut.model.event import Json
 from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
 from walnut.model.requests import Direction, Durability, Mode
 from walnut.model.results import Ack, Context, Explanation, MemoryRecord, Page, RevertPlan
+from walnut.ports import Embedder
 from walnut.system import System
 
 
@@ -28,6 +29,7 @@ def open(
     network_file_system: bool = False,
     busy_timeout: float = 10.0,
     checkpoint_every: int = 10_000,
+    embedder: Embedder | None = None,
     system: System | None = None,
 ) -> Memory:
     """Open a store and return a handle bound to a scope and an actor.
@@ -35,7 +37,9 @@ def open(
     `url` is a folder (made when missing, unless `create=False`) or "memory://" for a store that ends with its
     last handle. Writes return once they are on disk (`durability="disk"`) or in the operating system
     ("process"). `busy_timeout` is how many seconds to wait for a lock that another process holds;
-    `checkpoint_every` how many events lie between automatic checkpoints of the views (0: none).
+    `checkpoint_every` how many events lie between automatic checkpoints of the views (0: none). `embedder` is a
+    model of yours (`walnut.embed.function`, `walnut.embed.http`) by which memories are found, too, once a thread
+    of the store has embedded them; no write waits for it.
 
     Errors: InvalidArgument, ScopeError, NotAStore, FormatTooNew, UnsupportedFileSystem, UnsupportedPlatform,
     AccessDenied, LogCorruption, LogBusy, StorageFull, StorageFailed.
@@ -56,6 +60,7 @@ def open(
             network_file_system=network_file_system,
             busy_timeout=busy_timeout,
             checkpoint_every=checkpoint_every,
+            embedder=embedder,
             system=system,
         )
     )

@@ -15,10 +15,11 @@ from walnut.errors import InvalidArgument, UnsupportedPlatform
 from walnut.model import scope as scopes
 from walnut.model.requests import Binding, Durability
 from walnut.policy import limits
-from walnut.ports import Log
+from walnut.ports import Embedder, Log
 from walnut.system import System
 
 if TYPE_CHECKING:
+    from walnut.reactors.embedding import Embedded
     from walnut.views.runner import Views
 
 
@@ -47,6 +48,7 @@ def handle(
     busy_timeout: float,
     checkpoint_every: int,
     system: System | None,
+    embedder: Embedder | None = None,
 ) -> Handle:
     """Open the store and bind its first handle, which owns it. Arguments and errors: `walnut.open`."""
     binding = Binding(scope=scopes.check(scope), actor=check_actor(actor))
@@ -60,8 +62,11 @@ def handle(
         checkpoint_every=limits.whole(checkpoint_every, where="checkpoint_every"),
     )
     machine = system or System()
+    if embedder is not None:
+        limits.embedder(embedder)
     log, open_views = backend(machine, wish)
-    store = Store(str(url), log=log, open_views=open_views, system=machine)
+    embedding = None if embedder is None else _embedding(log, machine, embedder, backend, address)
+    store = Store(str(url), log=log, open_views=open_views, system=machine, embedding=embedding)
     return Handle(store, binding, durability=level, owner=True)
 
 
@@ -99,6 +104,12 @@ def _folder(system: System, wish: Wish) -> tuple[Log, Callable[[], Views]]:
         busy_timeout=wish.busy_timeout,
     )
     return log, lambda: _views(log, system, folder=wish.address, checkpoint_every=wish.checkpoint_every)
+
+
+def _embedding(log: Log, system: System, embedder: Embedder, backend: Backend, address: str) -> Embedded:
+    from walnut.reactors.embedding import Embedded  # most stores have none
+
+    return Embedded(log, system, embedder, folder=address if backend is _folder else None)
 
 
 def _views(log: Log, system: System, *, folder: str | None, checkpoint_every: int) -> Views:

@@ -137,11 +137,21 @@ class Log(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors of one length; the model's name keys caches and indexes."""
+    """Turns texts into vectors of one length, here or elsewhere; called from several threads.
 
-    model: str
-    dimensions: int
+    Whatever it raises is a failure that is told and tried again: EmbedderFailed says whether it will pass.
+    """
+
+    @property
+    def model(self) -> str:
+        """Its name, which keys what is kept of it: another name for whatever gives other vectors."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers in a vector."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        """One vector a text."""
+        """One vector a text, in their order."""
         ...

@@ -286,6 +286,10 @@ class System:
         """Let others run."""
         time.sleep(seconds)
 
+    def environment(self, name: str) -> str | None:
+        """A variable of the process's environment, None when it is not set."""
+        return os.environ.get(name)
+
     # -- threads and processes -------------------------------------------------------------------------------------
 
     def lock(self) -> Lock:

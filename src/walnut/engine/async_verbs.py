@@ -12,7 +12,7 @@ from walnut.engine.tickets import Bridge
 from walnut.engine.verbs import EventLog, Upkeep
 from walnut.model.event import Event
 from walnut.model.given import ViewChecks
-from walnut.model.results import Position, Stats, VerifyReport
+from walnut.model.results import Embedding, Position, Stats, VerifyReport
 from walnut.policy import limits
 
 #: LSNs that a reading thread takes at a time.
@@ -88,6 +88,10 @@ class AsyncUpkeep:
     async def verify_views(self) -> ViewChecks:
         """Replay the log into fresh views and compare digests of logical rows."""
         return await self._bridge.call(self._upkeep.verify_views)
+
+    async def embed(self, *, timeout: float = 60.0) -> Embedding:  # noqa: ASYNC109 - the wait is for another thread
+        """Wait until every memory on disk has a vector of the store's embedder, at most `timeout` seconds."""
+        return await self._bridge.call(partial(self._upkeep.embed, timeout=timeout))
 
     async def stats(self) -> Stats:
         """Counts of the bound scope and below, and sizes of the store."""

@@ -14,7 +14,7 @@ from walnut.errors import InvalidArgument, NotFound, ScopeError
 from walnut.model.event import Event
 from walnut.model.given import ViewChecks
 from walnut.model.requests import PlanRevert, Selector
-from walnut.model.results import Position, RevertPlan, Stats, VerifyReport
+from walnut.model.results import Embedding, Position, RevertPlan, Stats, VerifyReport
 from walnut.model.scope import within
 from walnut.policy import limits
 
@@ -215,6 +215,16 @@ def verify_views(handle: Handle) -> ViewChecks:
     return handle.store.views.verify()
 
 
+def embed(handle: Handle, *, timeout: float) -> Embedding:
+    """Wait until everything that is durable now is embedded."""
+    handle.check_open()
+    patience = limits.seconds(timeout, where="timeout")
+    embedding = handle.store.embedding
+    if embedding is None:
+        raise InvalidArgument("the store was opened without an embedder", where="embed", hint="open(…, embedder=…)")
+    return embedding.embed(handle.sync_own(), timeout=patience)
+
+
 @mended
 def stats(handle: Handle) -> Stats:
     """Counts of the scope and below; sizes, views and checkpoints of the whole store."""
@@ -234,5 +244,6 @@ def stats(handle: Handle) -> Stats:
         checkpoint_bytes=checkpoint_bytes,
         views=views.status(),
         checkpoints=views.checkpoints(),
+        embedding=None if handle.store.embedding is None else handle.store.embedding.status(),
         format=_FORMAT,
     )

@@ -15,6 +15,7 @@ from walnut.ports import Batch, Log
 from walnut.system import System
 
 if TYPE_CHECKING:
+    from walnut.reactors.embedding import Embedded
     from walnut.recall.counts import Counts
     from walnut.recall.models import Models
     from walnut.recall.vectors import Vectors
@@ -27,9 +28,18 @@ class Store:
     The views are opened at the first read: whoever only writes never loads them.
     """
 
-    def __init__(self, url: str, *, log: Log, open_views: Callable[[], Views], system: System) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        log: Log,
+        open_views: Callable[[], Views],
+        system: System,
+        embedding: Embedded | None = None,
+    ) -> None:
         self.url = url
         self.log = log
+        self.embedding = embedding
         self._open_views = open_views
         self._views: Views | None = None
         self._vectors: Vectors | None = None
@@ -98,6 +108,8 @@ class Store:
                 if mine:
                     self.desk.close()
                     self.closed = True
+                    if self.embedding is not None:
+                        self.embedding.close()
                     if self._views is not None:
                         self._views.close()
             finally:
@@ -135,6 +147,8 @@ class Handle:
     def wrote(self, lsn: int) -> None:
         """This handle's reads see `lsn` from now on."""
         self.last_lsn = max(self.last_lsn, lsn)
+        if self.store.embedding is not None:
+            self.store.embedding.nudge()
 
     def sync_own(self) -> int:
         """Make this handle's own writes durable, so that reads see them; returns the durable LSN."""

@@ -8,7 +8,7 @@ from walnut.engine import govern
 from walnut.engine.handle import Handle
 from walnut.model.event import Event
 from walnut.model.given import ViewChecks
-from walnut.model.results import Position, Stats, VerifyReport
+from walnut.model.results import Embedding, Position, Stats, VerifyReport
 
 
 class EventLog:
@@ -59,6 +59,14 @@ class Upkeep:
     def verify_views(self) -> ViewChecks:
         """Replay the log into fresh views and compare digests of logical rows."""
         return govern.verify_views(self._handle)
+
+    def embed(self, *, timeout: float = 60.0) -> Embedding:
+        """Wait until every memory on disk has a vector of the store's embedder, at most `timeout` seconds.
+
+        What failed is tried again at once. This happens by itself, too; nothing is raised when the model fails:
+        the answer says so. Errors: InvalidArgument for a store that was opened without an embedder.
+        """
+        return govern.embed(self._handle, timeout=timeout)
 
     def stats(self) -> Stats:
         """Counts of the bound scope and below, and sizes of the store."""

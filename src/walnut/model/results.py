@@ -309,6 +309,24 @@ class ViewStatus(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
 
 
+class Embedding(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the embedder that a store was opened with has come.
+
+    `lsn`: the log is read up to here. `vectors` are kept, for texts of which each was embedded once; `waiting`
+    memories have none yet, `given_up` had none after many attempts (tried again at the next opening, or by
+    `upkeep.embed`). `failures`: calls that failed since the last that did not; `failure` says how.
+    """
+
+    model: str
+    dimensions: int
+    lsn: int
+    vectors: int
+    waiting: int
+    given_up: int
+    failures: int
+    failure: str | None
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Counts and sizes (bytes) of a store."""
 
@@ -321,6 +339,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_bytes: int
     views: tuple[ViewStatus, ...]
     checkpoints: tuple[int, ...]
+    embedding: Embedding | None
     format: int
 
 

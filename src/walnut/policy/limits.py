@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from walnut.errors import InvalidArgument
 from walnut.model.event import Json
+
+if TYPE_CHECKING:
+    from walnut.ports import Embedder
 
 MAX_TEXT = 1 << 20
 MAX_DATA = 1 << 20
@@ -23,6 +27,7 @@ MAX_SECONDS = 1_000_000_000
 #: Characters of text in one atomic batch; the log also limits the bytes of all that belongs to it.
 MAX_BATCH = 24 << 20
 
+_EMBEDDERS = "see walnut.embed.function and walnut.embed.http"
 _SURROGATES = "write characters, not halves of them (lone surrogates)"
 
 
@@ -186,3 +191,12 @@ def _json_key(key: object, where: str) -> str:
     if not isinstance(key, str):
         raise InvalidArgument(f"{where} has a key that is a {type(key).__name__}, not a string", where=where)
     return encodable(str(key), where)
+
+
+def embedder(value: Embedder) -> Embedder:
+    """The embedder itself, if it has what one must have."""
+    if isinstance(value, type) or not callable(getattr(value, "embed", None)):
+        raise InvalidArgument(f"{type(value).__name__} is no embedder", where="embedder", hint=_EMBEDDERS)
+    name(getattr(value, "model", None), where="embedder.model")
+    whole(getattr(value, "dimensions", None), where="embedder.dimensions", least=1, most=MAX_EMBEDDING)
+    return value

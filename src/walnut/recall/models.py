@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from walnut.embed.ask import units
 from walnut.recall.vectors import Near
 from walnut.system import System
 from walnut.views.folds import brought
 
 if TYPE_CHECKING:
-    import sqlite3
+    from walnut.views.reader import Snapshot
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -30,12 +31,16 @@ class Source(Protocol):
     """Where the vectors of one model come from."""
 
     @property
-    def key(self) -> tuple[str, int]:
-        """Names what it holds, and changes when something in it was taken away: nothing kept is used then."""
+    def name(self) -> str:
+        """Names the model and the source."""
+        ...
+
+    def taken(self, snapshot: Snapshot) -> int:
+        """Changes when something was taken away: nothing that was kept is used then."""
         ...
 
     def rows(
-        self, db: sqlite3.Connection, path: str, *, after: int, upto: int
+        self, snapshot: Snapshot, path: str, *, after: int, upto: int
     ) -> tuple[int, NDArray[np.int64], NDArray[np.float32]]:
         """A mark, LSNs and vectors of a scope: what came after the mark `after`, at least up to the LSN `upto`."""
         ...
@@ -45,13 +50,18 @@ class Brought:
     """The vectors of one dimension that callers brought, from the view."""
 
     def __init__(self, dimensions: int) -> None:
-        self.key = ("brought", dimensions)
+        self.name = f"brought, {dimensions}"
+        self._dimensions = dimensions
+
+    def taken(self, snapshot: Snapshot) -> int:
+        """Which file of the view it is."""
+        return snapshot.generation
 
     def rows(
-        self, db: sqlite3.Connection, path: str, *, after: int, upto: int
+        self, snapshot: Snapshot, path: str, *, after: int, upto: int
     ) -> tuple[int, NDArray[np.int64], NDArray[np.float32]]:
         """The mark is the LSN up to which they are here."""
-        lsns, vectors = brought.rows(db, path, dimensions=self.key[1], after=after, upto=upto)
+        lsns, vectors = brought.rows(snapshot.db, path, dimensions=self._dimensions, after=after, upto=upto)
         return max(after, upto), lsns, vectors
 
 
@@ -61,12 +71,12 @@ class Asked:
     def __init__(self, models: Models, query: NDArray[np.float32], sources: Sequence[Source]) -> None:
         self._models, self._query, self._sources = models, query, sources
 
-    def near(self, db: sqlite3.Connection, paths: Sequence[str], *, upto: int) -> Near:
+    def near(self, snapshot: Snapshot, paths: Sequence[str], *, upto: int) -> Near:
         """How near the versions in these scopes are to the query, those that have a vector of its space."""
         parts = []
         for source in self._sources:
             for path in paths:
-                lsns, matrix = self._models.rows(db, source, path, len(self._query), upto=upto)
+                lsns, matrix = self._models.rows(snapshot, source, path, len(self._query), upto=upto)
                 if len(lsns):
                     parts.append((lsns, np.einsum("ij,j->i", matrix, self._query).astype(np.float64)))
         return Near(parts)
@@ -75,8 +85,8 @@ class Asked:
 class _Rows:
     """The vectors of one scope from one source, by rising LSN; room is doubled as they come."""
 
-    def __init__(self, dimensions: int) -> None:
-        self.count, self.mark = 0, 0
+    def __init__(self, dimensions: int, taken: int) -> None:
+        self.count, self.mark, self.taken = 0, 0, taken
         self.lsns: NDArray[np.int64] = np.zeros(0, np.int64)
         self.matrix: NDArray[np.float32] = np.zeros((0, dimensions), np.float32)
 
@@ -102,7 +112,7 @@ class Models:
 
     def __init__(self, system: System) -> None:
         self._lock = system.lock()
-        self._kept: OrderedDict[tuple[tuple[str, int], str], _Rows] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], _Rows] = OrderedDict()
 
     def asked(self, values: Sequence[float], *sources: Source) -> Asked | None:
         """A query's vector and what it is compared with; None when it has no direction."""
@@ -110,13 +120,16 @@ class Models:
         return Asked(self, query, sources) if query.any() else None
 
     def rows(
-        self, db: sqlite3.Connection, source: Source, path: str, dimensions: int, *, upto: int
+        self, snapshot: Snapshot, source: Source, path: str, dimensions: int, *, upto: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """LSNs (rising) and unit vectors of a scope up to an LSN."""
-        place = (source.key, path)
+        place, taken = (source.name, path), source.taken(snapshot)
         with self._lock:
-            held = self._kept.get(place) or _Rows(dimensions)
-            mark, lsns, found = source.rows(db, path, after=held.mark, upto=upto)
+            held = self._kept.get(place)
+            if held is None or held.taken != taken:
+                self._kept.pop(place, None)
+                held = _Rows(dimensions, taken)
+            mark, lsns, found = source.rows(snapshot, path, after=held.mark, upto=upto)
             if len(lsns):
                 held.extend(lsns, found)
                 self._kept[place] = held
@@ -127,16 +140,6 @@ class Models:
                 self._kept.move_to_end(place)
             end = int(np.searchsorted(held.lsns[: held.count], upto, side="right"))
             return held.lsns[:end], held.matrix[:end]
-
-
-def units(vectors: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row at length 1; zeros stay, and what a damaged file made no number of is zero."""
-    vectors = np.where(np.isfinite(vectors), vectors, 0.0)
-    largest = np.abs(vectors).max(axis=1, initial=0.0, keepdims=True)
-    scaled = vectors / np.where(largest > 0, largest, 1.0)
-    lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, None]
-    units: NDArray[np.float32] = (scaled / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
-    return units
 
 
 def _grown(old: NDArray[_Number], count: int, room: int) -> NDArray[_Number]:

@@ -71,7 +71,7 @@ def _found(
     known = statistics(frequencies, totals)
     weights = {term: known.idf[term] for term, count in frequencies.items() if count}
     found = candidates.by_words(snapshot, prepared, weights)
-    nears: list[Nearness] = [each.near(db, prepared.paths, upto=upto) for each in asked]
+    nears: list[Nearness] = [each.near(snapshot, prepared.paths, upto=upto) for each in asked]
     if prepared.vector is not None:
         nears.append(vectors.near(snapshot, prepared.paths, prepared.vector, upto=upto))
     for near in nears:

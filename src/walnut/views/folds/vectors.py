@@ -45,7 +45,7 @@ class VectorsFold:
         from walnut.embed import static  # numpy takes long to load
 
         written = [(event.lsn, event.content) for event in events if event.kind in _KINDS and event.content]
-        vectors = static.table().embed([_said(content) for _, content in written])
+        vectors = static.table().embed([said(content) for _, content in written])
         numbers: dict[str, int] = {}
         rows = []
         for (lsn, content), vector in zip(written, vectors, strict=True):
@@ -72,7 +72,7 @@ def _digest(db: sqlite3.Connection, query: str) -> str:
     return state.hexdigest()
 
 
-def _said(content: Content) -> str:
+def said(content: Content) -> str:
     """Who said it, and what."""
     speaker = (content.source or {}).get("speaker")
     text = str(content.payload.get("text", ""))
