@@ -25,7 +25,7 @@ endif
 
 .PHONY: help
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(VENV)/walnut.stamp  ## Show what Walnut does, in a minute, in a temporary folder
@@ -51,6 +51,10 @@ format: $(VENV)/dev.stamp  ## Put the code into the house format and mend what r
 .PHONY: bench
 bench: peers  ## Measure, side by side with peers
 	@$(RUN) bench $(ARGS)
+
+.PHONY: bench-recall
+bench-recall: peers  ## Measure what recall finds, lever by lever and beside other stores
+	@$(RUN) bench.recall $(ARGS)
 
 .PHONY: peers
 peers: $(VENV)/dev.stamp  ## Install the peers of the comparison into .cache/peers, those that can be had

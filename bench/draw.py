@@ -101,10 +101,10 @@ def main() -> None:
     ):
         figure = plot(drawing)
         if figure is not None:
-            _save(figure, folder / f"{name}.png", drawing["caption"])
+            save(figure, folder / f"{name}.png", drawing["caption"])
 
 
-def _save(figure: Figure, file: Path, caption: str) -> None:
+def save(figure: Figure, file: Path, caption: str) -> None:
     """Small: 96 colours are enough for what is drawn here."""
     room = 0.25 / figure.get_figheight()
     figure.get_layout_engine().set(rect=(0, room, 1, 1 - room))

