@@ -12,6 +12,7 @@ from walnut.model import ids
 from walnut.model.event import INSERT, Content, Draft
 from walnut.ports import Batch
 from walnut.recall.facts import MAX_DEPTH
+from walnut.recall.plan import SETTINGS
 
 
 @pytest.fixture
@@ -185,6 +186,64 @@ def test_all_modes_put_a_fact_and_its_turns_in_one_place(m: Memory, mode: str) -
     m.remember("green tea comes from Kyoto", caused_by=[turn])
     (best,) = m.recall("green tea Kyoto", mode=mode)  # type: ignore[arg-type]
     assert len(best.evidence) + len(best.facts) == 1
+
+
+def test_what_was_said_very_often_leaves_room_for_the_rest(m: Memory) -> None:
+    m.remember("the standup of Mondays is at ten")
+    m.remember_many([{"text": "the standup is at nine"} for _ in range(400)])
+    best, other = m.recall("when is the standup, at nine?", k=2)
+    assert (best.text, len(best.repeats)) == ("the standup is at nine", CARRIED)
+    assert best.said >= 250
+    assert other.text == "the standup of Mondays is at ten"
+
+
+# --- evidence in the ranking ----------------------------------------------------------------------------
+
+
+def evidence_part(hit: Hit) -> float:
+    assert sum(part.value for part in hit.parts) == hit.score
+    return sum(part.value for part in hit.parts if part.name == "evidence")
+
+
+def test_a_fact_from_more_conversations_counts_a_little_more(m: Memory) -> None:
+    turns = [m.remember(f"heard on day {n}", source={"session": f"s{n // 2}"}) for n in range(6)]
+    alone = [m.remember("seen in the open"), m.remember("seen by another")]
+    for name, causes in {
+        "no source": [],
+        "one conversation": turns[:2],
+        "two conversations": turns[:4],
+        "three conversations and more": [*turns, *alone],
+    }.items():
+        m.remember(f"herons nest here, says {name}", caused_by=causes)
+    parts = {hit.text.split(" says ")[1]: evidence_part(hit) for hit in m.recall("herons nest", explain=True)}
+    weight = SETTINGS.evidence
+    assert parts == {
+        "no source": 0,
+        "one conversation": 0,
+        "two conversations": weight / 2,
+        "three conversations and more": weight * (1 - 1 / 5),
+    }
+    assert all(evidence_part(hit) == 0 for hit in m.recall("herons nest", mode="keyword", explain=True))
+
+
+def test_evidence_that_was_undone_no_longer_counts(m: Memory) -> None:
+    turns = [m.remember(f"heard on day {n}", source={"session": f"s{n}"}) for n in range(2)]
+    fact = m.remember("herons nest here", caused_by=turns)
+    before = evidence_part(m.recall("herons nest", explain=True)[0])
+    m.apply(m.plan_revert(events=[turns[0]]))
+    assert (before > 0, evidence_part(m.recall("herons nest", explain=True)[0])) == (True, 0)
+    assert evidence_part(m.as_of(lsn=fact.lsn).recall("herons nest", explain=True)[0]) == before
+
+
+def test_what_becomes_of_evidence_outside_the_scope_moves_no_score(root: Memory) -> None:
+    below = root.bind(scope="user:alice")
+    private = [below.remember(f"secret {n}", source={"session": f"s{n}"}) for n in range(3)]
+    root.remember("herons are shy", source={"session": "s9"})
+    _promoted(root, "herons exist", caused_by=(*(ack.lsn for ack in private), 4))
+    before = root.recall("herons exist", explain=True)[0]
+    assert evidence_part(before) == SETTINGS.evidence / 2
+    below.apply(below.plan_revert(events=private))
+    assert root.recall("herons exist", explain=True)[0].parts == before.parts
 
 
 # --- contradictions -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from walnut.recall.plan import Plan
@@ -21,12 +21,15 @@ Candidates = dict[int, tuple[Doc, bytes]]
 
 
 def by_words(snapshot: Snapshot, prepared: Plan, weights: Mapping[int, float]) -> Candidates:
-    """Enough versions that are current and pass the filters, those first that hold the heaviest terms."""
+    """Enough versions that are current and pass the filters, those first that hold the heaviest terms.
+
+    Repetitions of one another count as one, within limits.
+    """
     waiting: dict[int, float] = {}  # LSN -> the summed weight of the gathered terms it holds
     seen: set[int] = set()
     living: Candidates = {}
     terms = iter(sorted(weights, key=lambda term: (-weights[term], term)))
-    while len(living) < prepared.pool:
+    while not _enough(living.values(), prepared.pool, prepared):
         _gather(snapshot, prepared, terms, weights, waiting=waiting, seen=seen)
         if not waiting:
             break
@@ -36,7 +39,7 @@ def by_words(snapshot: Snapshot, prepared: Plan, weights: Mapping[int, float]) -
             chunk = order[start : start + _CHUNK]
             living |= _living(snapshot, prepared, chunk)
             seen.update(chunk)
-            if len(living) >= prepared.pool:
+            if _enough(living.values(), prepared.pool, prepared):
                 break
         waiting.clear()
     return living
@@ -81,8 +84,15 @@ def by_nearness(snapshot: Snapshot, prepared: Plan, near: Nearness, *, known: Ca
         tags = prepared.request.tags
         fitting = text.tagged(snapshot.db, prepared.scopes, chunk, tags) if tags else chunk
         living |= _living(snapshot, prepared, [lsn for lsn in fitting if lsn not in known])
-        if len(living) + sum(lsn in known for lsn in order) >= prepared.near:
+        if _enough([*living.values(), *(known[lsn] for lsn in order if lsn in known)], prepared.near, prepared):
             return living
+
+
+def _enough(found: Collection[tuple[Doc, bytes]], wanted: int, prepared: Plan) -> bool:
+    """Whether so many say different things, or far more were found and one thing was said again and again."""
+    if len(found) < wanted:
+        return False
+    return len(found) >= prepared.settings.most_repeats * wanted or len({doc.echo for doc, _ in found}) >= wanted
 
 
 def _living(snapshot: Snapshot, prepared: Plan, lsns: Sequence[int]) -> Candidates:

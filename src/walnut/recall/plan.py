@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float = 0.05
     #: Of a memory that states none.
     confidence_unstated: float = 0.5
+    #: Of a fact from ever more sources; half of it from two, nothing from one.
+    evidence: float = 0.05
     #: Query terms that are looked up at most.
     most_terms: int = 64
     #: Terms are gathered, rarest first, until they bring so many versions.
@@ -60,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     most_postings: int = 10_000
     #: Living candidates that are scored, at least; twice `k` if that is more.
     pool: int = 250
+    #: Where what is found repeats itself, so many times as much is looked at.
+    most_repeats: int = 4
     #: Living candidates that are near, at least; `k` if that is more.
     near: int = 100
     #: Scopes whose vectors are looked at, at most: searching more of them goes by words alone.

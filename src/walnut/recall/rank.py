@@ -38,13 +38,15 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
 
     `near`: LSN -> cosine, a model each, the one that counts first; none where vectors don't count.
     `first_person`: the query asks about the asker. `newest`: the latest `occurred` of the scopes (ns);
-    None where recency and confidence don't count.
+    None where recency, confidence and evidence don't count. `sources`: LSN -> how many independent sources a fact
+    has, if more than one.
     """
 
     text: Statistics
     near: Sequence[Mapping[int, float]]
     first_person: bool
     newest: int | None
+    sources: Mapping[int, int] = {}
 
 
 def rank(
@@ -75,7 +77,7 @@ def rank(
     return (_scored(*each, repeats=repeats.get(-each[1], ()), explain=explain) for each in ranked)
 
 
-_PARTS = ("text", "vector", "session", "speaker", "question", "duplicate", "recency", "confidence")
+_PARTS = ("text", "vector", "session", "speaker", "question", "duplicate", "recency", "confidence", "evidence")
 
 
 def _scored(
@@ -150,13 +152,14 @@ def _repeats(docs: Sequence[Doc]) -> dict[int, tuple[int, ...]]:
 
 
 def _bounded(docs: Sequence[Doc], signals: Signals, settings: Settings) -> tuple[list[float], ...]:
-    """Recency and confidence, where they count."""
+    """Recency, confidence and evidence, where they count."""
     newest, unstated = signals.newest, settings.confidence_unstated
     if newest is None:
         return ()
     return (
         [settings.recency * recency(doc.occurred, newest, settings) for doc in docs],
         [settings.confidence * (unstated if doc.confidence is None else doc.confidence) for doc in docs],
+        [settings.evidence * (1 - 1 / signals.sources.get(doc.lsn, 1)) for doc in docs],
     )
 
 

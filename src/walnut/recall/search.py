@@ -84,6 +84,7 @@ def _found(
             near=[near.of(list(found)) for near in nears],
             first_person=prepared.first_person,
             newest=totals.newest if hybrid else None,
+            sources=snapshot.sources(found, upto) if hybrid else {},
         ),
         explain=prepared.request.explain,
         settings=prepared.settings,

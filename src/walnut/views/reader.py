@@ -23,6 +23,8 @@ __all__ = ["Chosen", "Moment", "Snapshot"]
 _decode = msgspec.json.Decoder(dict[str, Json]).decode
 _encode = msgspec.json.Encoder().encode
 
+#: Causes of one event that are looked at, the newest.
+_MOST_CAUSES = 64
 #: Whether the event counts at :n.
 _COUNTS = (
     "NOT EXISTS (SELECT 1 FROM dark d WHERE d.lsn = {lsn} AND d.since <= :n AND (d.until IS NULL OR d.until > :n))"
@@ -52,6 +54,17 @@ _CURRENT = (
     f" AND NOT EXISTS (SELECT 1 {_BEGUN.format(memory='v.memory')}"
     " AND (w.valid_from, w.lsn) > (v.valid_from, v.lsn))"
 )
+_SEEN = (
+    "(v.scope IS f.scope OR EXISTS (SELECT 1 FROM scopes s, scopes t WHERE s.number = v.scope AND t.number = f.scope"
+    " AND (s.path = :root OR substr(t.path, 1, length(s.path) + 1) = s.path || '/')))"
+)
+_SOURCES = f"""
+    SELECT e.effect, count(DISTINCT CASE WHEN {_SEEN} THEN coalesce(-v.session, v.lsn) ELSE 0 END) AS sources
+    FROM json_each(:lsns) j CROSS JOIN edges e ON e.effect = j.value
+        AND e.cause IN (SELECT c.cause FROM edges c WHERE c.effect = j.value ORDER BY c.cause DESC LIMIT :most)
+    JOIN events f ON f.lsn = e.effect JOIN events v ON v.lsn = e.cause
+    WHERE NOT {_SEEN} OR {_COUNTS.format(lsn="e.cause")}
+    GROUP BY e.effect HAVING sources > 1"""
 
 
 class Snapshot:
@@ -188,6 +201,16 @@ class Snapshot:
     def effects(self, lsn: int) -> list[int]:
         """LSNs of the events whose `caused_by` names this one."""
         return [row[0] for row in self.db.execute("SELECT effect FROM edges WHERE cause = ? ORDER BY effect", (lsn,))]
+
+    def sources(self, lsns: Iterable[int], at: int) -> dict[int, int]:
+        """LSN -> how many independent sources, of those of these events that were derived from more than one.
+
+        Causes in one session are one source; so are all that the event's scope does not see, whatever became of them.
+        """
+        if self.db.execute("SELECT 1 FROM edges LIMIT 1").fetchone() is None:
+            return {}
+        asked = {"lsns": f"[{_integers(lsns)}]", "n": at, "most": _MOST_CAUSES, "root": ROOT}
+        return dict(self.db.execute(_SOURCES, asked))
 
     def counting(self, lsns: Iterable[int], at: int) -> set[int]:
         """Those of these events that count at an LSN; none that came after it."""

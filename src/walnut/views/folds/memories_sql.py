@@ -34,6 +34,7 @@ _TABLES = {
 _INDEXES = (
     "CREATE INDEX events_id ON events (raw_id)",
     "CREATE INDEX events_session ON events (session, lsn) WHERE session IS NOT NULL",
+    "CREATE INDEX edges_effect ON edges (effect, cause)",
     "CREATE INDEX versions_memory ON versions (memory, valid_from, lsn)",
     "CREATE INDEX versions_scope ON versions (scope, lsn)",
     "CREATE INDEX reverts_lsn ON reverts (lsn)",
@@ -55,7 +56,7 @@ class MemoriesFold:
     """Events, evidence, versions of memories and which of them count at any LSN."""
 
     name = "memories"
-    version = 1
+    version = 2
     schema = (*(_statement(table, columns) for table, columns in _TABLES.items()), *_INDEXES)
 
     def apply(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
