@@ -33,6 +33,7 @@ _BY_ERROR: tuple[tuple[type[errors.WalnutError], int], ...] = (
     (errors.StalePlan, CONFLICT),
     (errors.LogBusy, CONFLICT),
     (errors.ViewLag, CONFLICT),
+    (errors.EmbedderFailed, CONFLICT),
     (errors.StorageFull, STORAGE),
     (errors.StorageFailed, STORAGE),
     (errors.DurabilityUnknown, STORAGE),
