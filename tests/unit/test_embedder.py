@@ -1,8 +1,13 @@
 """An embedder of the caller's: it follows the log at its own pace, costs nothing twice, and no failure of it shows."""
 
 import asyncio
+import math
+import random
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -409,6 +414,29 @@ def test_a_damaged_cache_is_begun_anew(tmp_path: Path, damage: bytes) -> None:
         assert best(m, "vessel", mode="vector") == "Ship"
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_flipped_in_the_cache_no_search_fails_and_it_mends_itself(tmp_path: Path, seed: int) -> None:
+    drawn = random.Random(seed)
+    with walnut.open(tmp_path, embedder=Model().embedder) as m:
+        for number in range(60):
+            m.remember(f"Ship {number} and garden")
+        embedded(m)
+    path = tmp_path / "embeddings" / "cache.db"
+    data = bytearray(path.read_bytes())
+    for _ in range(drawn.choice((1, 10, 200))):
+        data[drawn.randrange(len(data))] ^= 1 << drawn.randrange(8)
+    path.write_bytes(data)
+    with walnut.open(tmp_path, embedder=Model().embedder) as m:
+        for query in ("vessel", "Ship 7", "roses"):
+            assert all(math.isfinite(hit.score) for hit in m.recall(query, k=100))
+        ack = m.remember("Garden party")
+        assert m.upkeep.embed(timeout=LONG).waiting == 0
+        assert m.recall("party")[0].memory_id == ack.memory_id
+        assert m._handle.store.embedding is not None
+        assert m._handle.store.embedding._reactor._thread is not None
+        assert m._handle.store.embedding._reactor._thread.is_alive()
+
+
 def test_a_log_that_is_not_the_one_that_was_read_is_read_anew_without_a_call(tmp_path: Path) -> None:
     with walnut.open(tmp_path, embedder=Model().embedder) as m:
         embedded(filled(m))
@@ -433,3 +461,41 @@ def test_a_cache_of_another_store_is_not_used(tmp_path: Path) -> None:
     with walnut.open(tmp_path / "two", embedder=Model().embedder) as m:
         assert embedded(m).vectors == 3
         assert best(m, "vessel", mode="vector") == "Ship"
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+DIES = """
+import os, signal, sys
+import walnut
+from walnut.embed.function import FunctionEmbedder
+
+calls = 0
+
+def embed(texts):
+    global calls
+    calls += 1
+    if calls == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    print(*texts, sep="\\n", flush=True)
+    return [[1.0, 0.0, 0.0] for _ in texts]
+
+with walnut.open(sys.argv[1], embedder=FunctionEmbedder(embed, model="topics", dimensions=3)) as m:
+    m.upkeep.embed(timeout=60)
+"""
+
+
+def test_what_a_killed_process_has_paid_for_is_kept_and_another_goes_on(tmp_path: Path) -> None:
+    texts = {f"Ship {number}" for number in range(200)}
+    with walnut.open(tmp_path) as m:
+        m.remember_many([{"text": text} for text in sorted(texts)])
+    died = subprocess.run(
+        [sys.executable, "-c", DIES, str(tmp_path)], capture_output=True, text=True, timeout=LONG, check=False
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    paid = set(died.stdout.splitlines())
+    assert len(paid) == 128
+    model = Model()
+    with walnut.open(tmp_path, embedder=model.embedder) as m:
+        assert embedded(m).vectors == 200
+        assert sorted(model.texts) == sorted(texts - paid)

@@ -19,6 +19,8 @@ from walnut.system import System
 from walnut.views.damage import UNREADABLE, Damaged, is_damage
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -61,6 +63,9 @@ _SCHEMA = (
     "CREATE INDEX waiting_by_attempts ON waiting (model, attempts, lsn)",
     "CREATE INDEX waiting_by_hash ON waiting (model, hash)",
 )
+
+
+_ROW = (int, str, bytes)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -168,9 +173,7 @@ class Cache:
         with self._transaction("DEFERRED") as db:
             query = "SELECT lsn, chain, failures, failure FROM models WHERE number = ?"
             found = db.execute(query, (model,)).fetchone()
-            if found is None:
-                raise Damaged("the model is gone")
-            return Standing(*found)
+            return Standing(*_checked(found, (int, bytes, int, (str, type(None)))))
 
     def counts(self, model: int, *, most: int) -> tuple[int, int, int]:
         """Numbers of vectors, of versions that wait for one, and of those that wait no longer after `most` attempts."""
@@ -214,7 +217,8 @@ class Cache:
             if attempts is None:
                 return []
             query = "SELECT lsn, scope, hash FROM waiting WHERE model = ? AND attempts = ? ORDER BY lsn LIMIT ?"
-            return [Row(*found) for found in db.execute(query, (model, attempts, max(1, size >> attempts)))]
+            found = db.execute(query, (model, attempts, max(1, size >> attempts))).fetchall()
+            return [Row(*_checked(row, _ROW)) for row in found]
 
     def learn(self, model: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
         """Keep the vectors of these versions, for all that say the same."""
@@ -256,7 +260,8 @@ class Cache:
     def taken(self) -> int:
         """Goes up whenever rows that were read once may be gone."""
         with self._transaction("DEFERRED") as db:
-            return int(db.execute("SELECT taken FROM about").fetchone()[0])
+            (taken,) = _checked(db.execute("SELECT taken FROM about").fetchone(), (int,))
+            return int(taken)
 
     def rows(
         self, model: int, scope: str, *, dimensions: int, after: int
@@ -270,6 +275,8 @@ class Cache:
                 " WHERE p.model = ? AND p.scope = ? AND p.seq > ? AND length(v.vector) = ? ORDER BY p.seq"
             )
             found = db.execute(query, (model, scope, after, dimensions * _FLOAT_BYTES)).fetchall()
+            for row in found:
+                _checked(row, (int, int, bytes))
         mark = found[-1][0] if found else after
         lsns = np.fromiter((lsn for _, lsn, _ in found), np.int64, len(found))
         vectors = np.frombuffer(b"".join(vector for _, _, vector in found), _FLOAT)
@@ -277,8 +284,15 @@ class Cache:
 
 
 def _waiting(db: sqlite3.Connection, model: int, hashed: bytes) -> list[Row]:
-    query = "SELECT lsn, scope, hash FROM waiting WHERE model = ? AND hash = ? ORDER BY lsn"
-    return [Row(*found) for found in db.execute(query, (model, hashed)).fetchall()]
+    query = "SELECT lsn, scope, hash FROM waiting INDEXED BY waiting_by_hash WHERE model = ? AND hash = ?"
+    return [Row(*_checked(found, _ROW)) for found in db.execute(query, (model, hashed)).fetchall()]
+
+
+def _checked(found: Sequence[Any] | None, types: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What was read, if it is of the types that were written: in a damaged file anything may stand anywhere."""
+    if found is None or not all(map(isinstance, found, types)):
+        raise Damaged("the cache of embeddings holds what was never written")
+    return tuple(found)
 
 
 def _place(db: sqlite3.Connection, model: int, row: Row) -> None:
