@@ -35,6 +35,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_b: float = 0.75
     ctx_b: float = 0.75
     ctx: float = 0.4
+    #: What a word counts that stands there in another form than the query's.
+    other_form: float = 0.8
+    #: How much more an identifier weighs, found whole, for each word that it holds together.
+    identifier: float = 1.0
     #: Text is measured against the best found, or this share of the best thinkable if that is more: where nothing
     #: answers the words, words count for less.
     text_full: float = 0.25

@@ -11,7 +11,7 @@ from walnut.recall import candidates
 from walnut.recall.bm25 import statistics
 from walnut.recall.plan import SETTINGS, Plan, Settings, plan
 from walnut.recall.rank import Scored, Signals, rank
-from walnut.views.folds import text
+from walnut.views.folds import terms, text
 
 if TYPE_CHECKING:
     from walnut.recall.counts import Counts
@@ -68,7 +68,9 @@ def _found(
 ) -> Iterator[Scored]:
     db, upto = snapshot.db, prepared.upto
     totals = text.totals(db, prepared.scopes, upto=upto)
-    known = statistics(frequencies, totals)
+    query, factor = prepared.request.query, prepared.settings.identifier
+    wholes = {term: factor * parts for term, parts in terms.query_identifiers(query).items()}
+    known = statistics(frequencies, totals, forms=terms.query_forms(query), factors=wholes)
     weights = {term: known.idf[term] for term, count in frequencies.items() if count}
     found = candidates.by_words(snapshot, prepared, weights)
     nears: list[Nearness] = [each.near(snapshot, prepared.paths, upto=upto) for each in asked]

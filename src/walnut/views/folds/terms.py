@@ -25,6 +25,8 @@ _DENSE = f"{_HAN}{_KANA_HANGUL}\u0e01-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u1
 _INDIC = "\u0900-\u0963\u0966-\u0dff"  # their vowel signs are marks, which `\w` leaves out
 _ASCII_WORD = re.compile("[a-z0-9]+")
 _RUN = re.compile(f"([{_DENSE}]+)|((?:(?![{_DENSE}])[^\\W_]|[{_INDIC}])+)")
+_IDENTIFIER = re.compile("[a-z0-9]+(?:[-_./:@+#][a-z0-9]+)+")
+_JOINT = re.compile("[-_./:@+#][a-z0-9]")
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 # Accents of Latin, Greek and Cyrillic; points of Hebrew; vowel marks and the stretcher of Arabic; joiners.
 _MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u200b-\u200d\ufe00-\ufe0f]")
@@ -56,12 +58,78 @@ def words(text: str, *, query: bool = False) -> list[str]:
     >>> words("Straße, CAFÉ 🎸"), words("黒猫"), words("黒猫", query=True)
     (['strasse', 'cafe', 'guitar'], ['黒猫', '黒', '猫'], ['黒猫'])
     """
-    if query:
-        text = text[:MOST_QUERY]
+    return _words(text[:MOST_QUERY] if query else text, query=query)[0]
+
+
+def terms(text: str) -> list[int]:
+    """The terms of a text to be indexed, in order: its words, then its identifiers as wholes.
+
+    An identifier is what holds words together without a blank: INV-2041, user_id, v1.2.3, a path, an address; but
+    not with hyphens alone, as in well-known.
+    """
+    return formed(text)[0]
+
+
+def formed(text: str, *, query: bool = False) -> tuple[list[int], bytes]:
+    """The terms of a text, and a byte for each, of the form the word has in the text.
+
+    Another form of a word nearly always has another byte: "invoices" for "invoice", "cafe" for "café". Case is no form.
+    """
+    found, exact, whole = _words(text[:MOST_QUERY] if query else text, query=query)
+    numbers, forms = list(map(_numbers.__getitem__, found)), bytes(map(_forms.__getitem__, exact))
+    if not whole:
+        return numbers, forms
+    hashes = list(map(_whole, whole))
+    return numbers + hashes, forms + bytes(each & 255 for each in hashes)
+
+
+def query_terms(text: str, *, most: int) -> list[int]:
+    """The distinct terms of a query, at most so many, without stop words unless there is nothing else."""
+    numbers, _ = formed(text, query=True)
+    found = words(text, query=True)
+    wanted = [term for word, term in zip(found, numbers, strict=False) if word not in STOP_WORDS]
+    wanted += numbers[len(found) :]
+    return list(dict.fromkeys(wanted or numbers))[:most]
+
+
+def query_identifiers(text: str) -> dict[int, int]:
+    """The terms of a query that stand for identifiers, each with how many words it holds together."""
+    found = _words(text[:MOST_QUERY], query=True)[2]
+    return {_whole(each): len(_ASCII_WORD.findall(each)) for each in found}
+
+
+def _whole(identifier: str) -> int:
+    return crc32(identifier.encode())
+
+
+def query_forms(text: str) -> dict[int, frozenset[int]]:
+    """In which forms (bytes, as in `formed`) the terms of a query stand in it."""
+    found: dict[int, set[int]] = {}
+    for term, form in zip(*formed(text, query=True), strict=True):
+        found.setdefault(term, set()).add(form)
+    return {term: frozenset(forms) for term, forms in found.items()}
+
+
+def _words(text: str, *, query: bool) -> tuple[list[str], list[str], list[str]]:
+    """The words folded, the same words as they are but for case, and the identifiers."""
     if text.isascii():
-        return _ASCII_WORD.findall(text.lower())
+        text = text.lower()
+        found = _ASCII_WORD.findall(text)
+        return found, found, _identifiers(text)
+    named = _EMOJI.sub(_emoji_words, text)
+    folded = _fold(named)
+    found, exact = _runs(folded, query=query), _runs(normalized("NFC", named.lower()), query=query)
+    return found, exact if len(exact) == len(found) else found, _identifiers(folded)
+
+
+def _identifiers(text: str) -> list[str]:
+    found = _IDENTIFIER.findall(text) if _JOINT.search(text) else []
+    return [each for each in found if not each.replace("-", "").isalpha()]
+
+
+def _runs(text: str, *, query: bool) -> list[str]:
     found: list[str] = []
-    for dense, word in _RUN.findall(_fold(text)):
+    for dense, word in _RUN.findall(text):
         if word:
             found.append(word)
             continue
@@ -70,18 +138,6 @@ def words(text: str, *, query: bool = False) -> list[str]:
         if not query and len(dense) > 1:
             found += _HAN_CHARACTER.findall(dense)
     return found
-
-
-def terms(text: str) -> list[int]:
-    """The terms of a text to be indexed, in order."""
-    return list(map(_numbers.__getitem__, words(text)))
-
-
-def query_terms(text: str, *, most: int) -> list[int]:
-    """The distinct terms of a query, at most so many, without stop words unless there is nothing else."""
-    found = dict.fromkeys(words(text, query=True))
-    wanted = [word for word in found if word not in STOP_WORDS] or list(found)
-    return list(dict.fromkeys(number(word) for word in wanted))[:most]
 
 
 def number(word: str) -> int:
@@ -102,14 +158,25 @@ class _Numbers(dict[str, int]):
         return found
 
 
-_numbers = _Numbers()
+class _Forms(dict[str, int]):
+    """Words and the bytes of their forms, up to a bound."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= _KNOWN_WORDS:
+            self.clear()
+        found = crc32(word[:LONGEST].encode()) & 255
+        if len(word) <= LONGEST:
+            self[word] = found
+        return found
+
+
+_numbers, _forms = _Numbers(), _Forms()
 
 #: The stop words as terms.
 STOP_TERMS = frozenset(map(number, STOP_WORDS))
 
 
 def _fold(text: str) -> str:
-    text = _EMOJI.sub(_emoji_words, text)
     text = normalized("NFKD", normalized("NFKD", text).casefold())
     return normalized("NFC", _MARKS.sub("", text))
 

@@ -29,9 +29,10 @@ _SCHEMA = (
         confidence REAL,
         asks INTEGER NOT NULL,          -- whether it is nothing but questions
         says INTEGER NOT NULL,          -- how many distinct words it has, less the stop words
-        echo INTEGER NOT NULL,          -- hash of scope, speaker, words, key and data: equal for repetitions
+        echo INTEGER NOT NULL,          -- hash of scope, speaker, words, key, data: equal for repetitions
         speaker INTEGER NOT NULL,       -- how many terms of the body name the speaker; they come first
         body BLOB NOT NULL,             -- 32-bit terms: speaker, day (three), text, tags
+        forms BLOB NOT NULL,            -- a byte for each of these: the form of the word
         ctx BLOB NOT NULL,              -- 32-bit terms of the turns before
         docs INTEGER NOT NULL,          -- running totals of the scope, this row included: rows,
         body_total INTEGER NOT NULL,    -- terms in bodies,
@@ -57,7 +58,7 @@ class Doc(msgspec.Struct, frozen=True, gc=False):
 
     `asks`: it is nothing but questions; `says`: distinct words of weight; `echo`: equal for those that repeat
     each other. `body` and `ctx` are 32-bit terms; the first `speaker` of `body` name who said it, the next three
-    the day.
+    the day. `forms`: a byte for each of `body`, as in `terms.formed`.
     """
 
     lsn: int
@@ -69,6 +70,7 @@ class Doc(msgspec.Struct, frozen=True, gc=False):
     echo: int
     speaker: int
     body: bytes
+    forms: bytes
     ctx: bytes
 
 
@@ -79,7 +81,7 @@ class TextFold:
     """Indexes every version of a memory, so that any moment can be searched."""
 
     name = "text"
-    version = 4
+    version = 5
     schema = _SCHEMA
 
     def apply(self, db: sqlite3.Connection, events: Sequence[Event]) -> None:
@@ -189,7 +191,7 @@ def _matches(scopes: Sequence[int], term: int, tags: Sequence[str]) -> Iterator[
 def docs(db: sqlite3.Connection, lsns: Sequence[int]) -> list[Doc]:
     """The rows of these versions, in the order of their LSNs."""
     rows = db.execute(
-        "SELECT lsn, session, occurred, confidence, asks, says, echo, speaker, body, ctx FROM text_docs"
+        "SELECT lsn, session, occurred, confidence, asks, says, echo, speaker, body, forms, ctx FROM text_docs"
         " WHERE lsn IN (SELECT value FROM json_each(?)) ORDER BY lsn",
         (f"[{','.join(map(str, lsns))}]",),
     )

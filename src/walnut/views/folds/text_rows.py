@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
 from typing import NamedTuple
 from zlib import crc32
 
@@ -34,7 +35,7 @@ _MONTHS = (
     *("july", "august", "september", "october", "november", "december"),
 )
 
-_INSERT = "INSERT INTO text_docs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO text_docs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LATEST = (
     "SELECT occurred, lsn, speaker, body FROM text_docs WHERE session = ? ORDER BY occurred DESC, lsn DESC LIMIT ?"
 )
@@ -69,12 +70,13 @@ class Batch:
         lsn, payload, source = event.lsn, content.payload, content.source or {}
         occurred = event.recorded_at if content.occurred_at is None else content.occurred_at
         scope = self._numbers.get(content.scope) or self._number(content.scope)
-        session, speaker = _session(content.scope, session_of(source)), _speaker(source.get("speaker"))
+        session = _session(content.scope, session_of(source))
+        speaker, speaker_forms = _speaker(source.get("speaker"))
         said, tags = str(payload.get("text", "")), _tags(payload.get("tags"))
-        words = terms.terms(said)
-        body = [*speaker, *_day(occurred // _DAY), *words]
-        for tag in tags:
-            body += terms.terms(tag)
+        words, forms = terms.formed(said)
+        (day, day_forms), said_tags = _day(occurred // _DAY), [terms.formed(tag) for tag in tags]
+        body = [*speaker, *day, *words, *chain.from_iterable(numbers for numbers, _ in said_tags)]
+        body_forms = b"".join((speaker_forms, day_forms, forms, *(each for _, each in said_tags)))
         ctx: list[int] = []
         if session is not None:
             turns = self._sessions.get(session) or self._sessions.setdefault(session, _Turns(self._db, session))
@@ -88,8 +90,8 @@ class Batch:
         )
         row = (lsn, scope, session, occurred, _confidence(payload.get("confidence")), _asks(said))
         weight = len(set(words).difference(terms.STOP_TERMS))
-        echo = _echo(scope, speaker, words, payload)
-        fields = (echo, len(speaker), array("I", body).tobytes(), array("I", ctx).tobytes())
+        echo = _echo(scope, speaker, words, forms, payload)
+        fields = (echo, len(speaker), array("I", body).tobytes(), body_forms, array("I", ctx).tobytes())
         self._docs.append((*row, weight, *fields, after.docs, after.body, after.ctx, after.newest))
         self._postings.append((lsn, tokens(scope, {*body, *ctx}, tags)))
 
@@ -156,13 +158,11 @@ def _session(scope: str, session: str | None) -> int | None:
     return None if session is None else _hash(f"{scope}\0{session}")
 
 
-def _speaker(speaker: Json) -> tuple[int, ...]:
-    return _name(speaker) if isinstance(speaker, str) else ()
+def _speaker(speaker: Json) -> tuple[list[int], bytes]:
+    return _name(speaker) if isinstance(speaker, str) else ([], b"")
 
 
-@lru_cache(maxsize=4096)
-def _name(name: str) -> tuple[int, ...]:
-    return tuple(terms.terms(name))
+_name = lru_cache(maxsize=4096)(terms.formed)
 
 
 def _tags(given: Json) -> list[str]:
@@ -177,9 +177,9 @@ def _asks(said: str) -> bool:
     return all(end in _QUESTION_MARKS for end in _SENTENCE_END.findall(said))
 
 
-def _echo(scope: int, speaker: Sequence[int], words: Sequence[int], payload: dict[str, Json]) -> int:
+def _echo(scope: int, speaker: Sequence[int], words: Sequence[int], forms: bytes, payload: dict[str, Json]) -> int:
     """Another key, or other data, makes it another thing though the words are the same."""
-    said = crc32(array("I", [*speaker, 0, *words]).tobytes(), scope)
+    said = crc32(array("I", [*speaker, 0, *words]).tobytes() + forms, scope)
     key, data = payload.get("key"), payload.get("data")
     return said if key is None and data is None else crc32(_encode([key, data]), said)
 
@@ -189,13 +189,13 @@ def _confidence(given: Json) -> float | None:
 
 
 @lru_cache(maxsize=4096)
-def _day(number: int) -> tuple[int, ...]:
+def _day(number: int) -> tuple[list[int], bytes]:
     """Terms of "8 may 2023", for the day of this number since 1970."""
     try:
         day = datetime.fromtimestamp(number * 86_400, tz=UTC)
     except (ValueError, OverflowError, OSError):
-        return (0, 0, 0)
-    return tuple(terms.terms(f"{day.day} {_MONTHS[day.month - 1]} {day.year}"))
+        return [0] * DAY_TERMS, bytes(DAY_TERMS)
+    return terms.formed(f"{day.day} {_MONTHS[day.month - 1]} {day.year}")
 
 
 def _hash(text: str) -> int:
