@@ -24,7 +24,7 @@ REQUIREMENTS = Path(__file__).with_name("peers") / "requirements.txt"
 WEIGHTS = REQUIREMENTS.with_name("weights.txt")
 PACKAGES = Path(__file__).with_name("peers") / "package.json"
 #: Seconds that one call of an installer may take.
-LIMIT = 600
+LIMIT = 1800
 
 
 def main() -> int:

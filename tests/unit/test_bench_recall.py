@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bench import recall
 from bench.contestants import BY_NAME, run, task_of
 from bench.finders.task import Task
 from bench.recall_tables import by_category, said, side
@@ -26,3 +27,9 @@ def test_two_stores_are_asked_the_same_and_the_tables_name_both(tmp_path: Path) 
     assert [row[0] for row in side(measured).rows] == ["Walnut", "SQLite FTS5"]
     assert len(by_category(measured).head) == 6
     assert "SQLite FTS5" in said(measured)[0]
+
+
+def test_the_page_has_a_place_for_every_section() -> None:
+    page = recall.PAGE.read_text(encoding="utf-8")
+    for marker in ("side", "levers", "categories", "embedding", "growth"):
+        assert page.count(f"<!-- {marker}: begin -->") == page.count(f"<!-- {marker}: end -->") == 1
