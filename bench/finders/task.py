@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -64,5 +65,6 @@ class Finder(Protocol):
 
 
 def batches(turns: Sequence[Turn], size: int = 500) -> list[Sequence[Turn]]:
-    """Parts of so many."""
-    return [turns[start : start + size] for start in range(0, len(turns), size)]
+    """Parts of so many, each of one scope."""
+    scopes = [list(part) for _, part in groupby(turns, key=lambda turn: turn.scope)]
+    return [scope[start : start + size] for scope in scopes for start in range(0, len(scope), size)]

@@ -28,9 +28,8 @@ class Walnut:
 
     def add(self, turns: Sequence[Turn]) -> None:
         """A batch is one durable frame; done when views have applied all."""
-        for scope in dict.fromkeys(turn.scope for turn in turns):
-            for batch in batches([turn for turn in turns if turn.scope == scope]):
-                self._handle(scope).remember_many(self._items(batch))
+        for batch in batches(turns):
+            self._handle(batch[0].scope).remember_many(self._items(batch))
         self._root.wait(timeout=3600)
 
     def _items(self, batch: Sequence[Turn]) -> list[dict[str, Any]]:
