@@ -1,4 +1,4 @@
-"""The table of static vectors is the one that its card tells of, small enough for a wheel, with its licence beside it."""
+"""The table of static vectors is the one its card tells of, small enough for a wheel, with its licence beside it."""
 
 import hashlib
 import re
