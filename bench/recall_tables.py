@@ -57,15 +57,19 @@ def said(found: Sequence[Measured]) -> list[str]:
 
 def growing(found: Sequence[Grown]) -> Table:
     """A row a size."""
-    head = ["memories", "scopes", "p50 ms", "p95 ms", "applied a second", "peak memory, MB", "MB on disk"]
+    head = ["memories", "scopes", "hybrid p50, p95 ms", "CPU ms", "words alone p50, p95 ms", "open and first, ms"]
+    head += ["applied a second", "CPU µs each", "peak MB, applying and searching", "MB on disk"]
     rows = [
         [
             f"{each.memories:,}",
             f"{each.scopes:,}",
-            significant(each.p50_ms),
-            significant(each.p95_ms),
+            f"{significant(each.p50_ms)}, {significant(each.p95_ms)}",
+            significant(each.cpu_ms),
+            f"{significant(each.keyword_p50_ms)}, {significant(each.keyword_p95_ms)}",
+            f"{each.open_ms:,.0f}",
             f"{each.applied:,.0f}",
-            f"{each.peak_mb:,.0f}",
+            f"{each.applied_cpu_us:.0f}",
+            f"{each.applying_mb:,.0f}, {each.peak_mb:,.0f}",
             f"{each.disk_mb:,.0f}",
         ]
         for each in found
