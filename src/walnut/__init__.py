@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         Explanation,
         Finding,
         Hit,
+        IndexStatus,
         MemoryRecord,
         Page,
         Part,
@@ -82,6 +83,7 @@ __all__ = [
     "Hit",
     "IdempotencyConflict",
     "ImportRejected",
+    "IndexStatus",
     "InvalidArgument",
     "LogBusy",
     "LogCorruption",
@@ -128,7 +130,7 @@ _HOMES = {
     **dict.fromkeys(("repair", "verify"), "offline"),
     **dict.fromkeys(
         (
-            *("Ack", "Conflict", "Context", "Embedding", "Explanation", "Finding", "Hit"),
+            *("Ack", "Conflict", "Context", "Embedding", "Explanation", "Finding", "Hit", "IndexStatus"),
             *("MemoryRecord", "Page", "Part", "PlanItem", "Position", "Related", "RepairReport", "RevertPlan"),
             *("Stats", "Step", "VerifyReport", "Version", "ViewCheck", "ViewStatus"),
         ),

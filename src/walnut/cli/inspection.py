@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from walnut.cli import nearness
 from walnut.cli.checks import Check, fail, ok, warn
 from walnut.cli.upkeep import size
 from walnut.errors import LogCorruption, WalnutError
@@ -56,6 +57,7 @@ def inspect(store: Path) -> Iterator[Check]:
         yield warn("times", "the newest event lies in the future: this clock was set back, or another one was wrong")
     yield _writer(system, folder)
     yield _view(store, identity.log_id, end)
+    yield from nearness.inspect(store / "views", store / "views" / f"{NAME}-v{VERSION}.db")
     newest = max(Checkpoints(system, f"{folder}/checkpoints").lsns(), default=None)
     yield ok("checkpoint", "none yet: one is made every 10,000 events" if newest is None else f"at LSN {newest}")
 

@@ -6,7 +6,7 @@ import argparse
 
 from walnut.cli import options
 from walnut.cli.exits import DAMAGE, OK
-from walnut.cli.screen import Screen
+from walnut.cli.screen import Screen, safe
 from walnut.cli.verb import Verb
 from walnut.model.results import Stats
 from walnut.model.words import counted
@@ -46,6 +46,9 @@ def _stats(args: argparse.Namespace, screen: Screen) -> int:
                 ("checkpoints", _checkpoints(stats)),
             ]
         )
+        for index in stats.indexes:
+            told = f"the first {counted(index.rows, 'vector')} of {safe(index.scope)}, up to LSN {index.lsn:,}"
+            screen.facts([("index", f"{told}, {size(index.bytes)}")])
         for view in stats.views:
             state = f"stopped at LSN {view.failed_at}: {view.failure}" if view.failure else "works"
             screen.facts([(f"view {view.name} v{view.version}", f"at LSN {view.applied_lsn}, {state}")])

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import msgspec
 
 from walnut.engine import evidence, keys
-from walnut.engine.handle import Handle
+from walnut.engine.handle import Handle, Store
 from walnut.engine.moment import await_durable, look, mended
 from walnut.engine.write import Write
 from walnut.errors import InvalidArgument, NotFound, ScopeError
 from walnut.model.event import Event
 from walnut.model.given import ViewChecks
 from walnut.model.requests import PlanRevert, Selector
-from walnut.model.results import Embedding, Position, RevertPlan, Stats, VerifyReport
+from walnut.model.results import Embedding, IndexStatus, Position, RevertPlan, Stats, VerifyReport
 from walnut.model.scope import within
 from walnut.policy import limits
 
@@ -225,6 +225,23 @@ def embed(handle: Handle, *, timeout: float) -> Embedding:
     return embedding.embed(handle.sync_own(), timeout=patience)
 
 
+def _indexes(store: Store, scope: str) -> tuple[IndexStatus, ...]:
+    """Those of the scope and below."""
+    system, folder = store.system, store.views.folder
+    names = system.list_folder(folder) if folder is not None and system.is_folder(folder) else []
+    names = [name for name in names if name.endswith(".codes")]
+    if not names:
+        return ()
+    from walnut.recall import codes  # numpy takes long to load
+
+    found = []
+    for name in names:
+        meta, size = codes.load_meta(system, f"{folder}/{name}")
+        if meta is not None and within(meta.scope, scope):
+            found.append(IndexStatus(scope=meta.scope, rows=meta.rows, lsn=meta.lsn, bytes=size))
+    return tuple(sorted(found, key=lambda each: each.scope))
+
+
 @mended
 def stats(handle: Handle) -> Stats:
     """Counts of the scope and below; sizes, views and checkpoints of the whole store."""
@@ -244,6 +261,7 @@ def stats(handle: Handle) -> Stats:
         checkpoint_bytes=checkpoint_bytes,
         views=views.status(),
         checkpoints=views.checkpoints(),
+        indexes=_indexes(handle.store, scope),
         embedding=None if handle.store.embedding is None else handle.store.embedding.status(),
         format=_FORMAT,
     )

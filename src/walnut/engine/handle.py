@@ -58,7 +58,7 @@ class Store:
         if kept is None:  # two threads may both make one: the later stays
             from walnut.recall.vectors import Vectors  # numpy takes long to load
 
-            kept = self._vectors = Vectors(self.system)
+            kept = self._vectors = Vectors(self.system, self.views.folder)
         return kept
 
     @property
@@ -110,6 +110,8 @@ class Store:
                     self.closed = True
                     if self.embedding is not None:
                         self.embedding.close()
+                    if self._vectors is not None:
+                        self._vectors.close()
                     if self._views is not None:
                         self._views.close()
             finally:

@@ -33,6 +33,7 @@ def search(handle: Handle, view: View, request: Recall, asked: Sequence[Asked]) 
         below=request.below,
         asked=asked,
         counts=handle.store.counts,
+        exact=handle.binding.lsn is not None,  # what is asked of a past LSN is answered as a replay would
     )
     return _Places(handle, view, request, ranked).hits()
 

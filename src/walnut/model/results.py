@@ -327,8 +327,20 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None
 
 
+class IndexStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """An approximate index of a scope's vectors: of the first `rows`, up to an LSN; `bytes` of its file.
+
+    What came since, what is asked of the past, and what filters leave little of is searched exactly.
+    """
+
+    scope: str
+    rows: int
+    lsn: int
+    bytes: int
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts and sizes (bytes) of a store."""
+    """Counts and sizes (bytes) of a store; `indexes` of the bound scope and below: all others are searched exactly."""
 
     last_lsn: int
     memories: int
@@ -339,6 +351,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_bytes: int
     views: tuple[ViewStatus, ...]
     checkpoints: tuple[int, ...]
+    indexes: tuple[IndexStatus, ...]
     embedding: Embedding | None
     format: int
 

@@ -74,13 +74,13 @@ def _gather(
 def by_nearness(snapshot: Snapshot, prepared: Plan, near: Nearness, *, known: Candidates) -> Candidates:
     """The nearest versions that are current and pass the filters, beside those `known` already."""
     living: Candidates = {}
-    looked = 0
+    looked = set[int]()
     while True:
-        order = near.best(max(2 * looked, prepared.near))
-        chunk = order[looked:]
+        order = near.best(max(2 * len(looked), prepared.near))
+        chunk = [lsn for lsn in order if lsn not in looked]  # what was only likely the nearest may stand elsewhere now
         if not chunk:
             return living
-        looked = len(order)
+        looked.update(chunk)
         tags = prepared.request.tags
         fitting = text.tagged(snapshot.db, prepared.scopes, chunk, tags) if tags else chunk
         living |= _living(snapshot, prepared, [lsn for lsn in fitting if lsn not in known])

@@ -79,6 +79,10 @@ class Part:
     ) -> None:
         self.lsns, self.matrix, self.squares, self.scales = lsns, matrix, squares, scales
 
+    def since(self, start: int) -> Part:
+        """All but the first rows."""
+        return Part(self.lsns[start:], self.matrix[start:], self.squares[start:], self.scales[start:])
+
     def dots(self, query: NDArray[np.int8]) -> NDArray[np.float32]:
         """The dot product of each row and the query."""
         return dots(self.matrix, query)

@@ -33,13 +33,14 @@ def search(
     below: bool = False,
     asked: Sequence[Asked] = (),
     counts: Counts | None = None,
+    exact: bool = True,
     settings: Settings = SETTINGS,
 ) -> Iterator[Scored]:
     """Hits in the readable scopes (nearest first; `below`: and in all below the nearest) at the moment, best first.
 
     There are more than `k` where more were looked at. `vectors` and `counts` are what is kept between
     searches. `asked`: the query's vectors by other models, those first that know best; the static ones count for what
-    has none of theirs.
+    has none of theirs. Not `exact`: the candidates by nearness may be the likely ones; their scores are exact.
 
     The caller takes from them until `k` of them hold against the log. A query without a single word finds nothing
     but in mode "recent", or by `asked`. Errors: InvalidArgument, raised at once.
@@ -48,7 +49,7 @@ def search(
     if request.mode == "recent":
         return _recent(snapshot, prepared)
     frequencies = _frequencies(snapshot, prepared, counts)
-    return _found(snapshot, prepared, vectors, asked, frequencies)
+    return _found(snapshot, prepared, vectors, asked, frequencies, exact=exact)
 
 
 def _frequencies(snapshot: Snapshot, prepared: Plan, counts: Counts | None) -> dict[int, int]:
@@ -65,6 +66,8 @@ def _found(
     vectors: Vectors,
     asked: Sequence[Asked],
     frequencies: Mapping[int, int],
+    *,
+    exact: bool,
 ) -> Iterator[Scored]:
     db, upto = snapshot.db, prepared.upto
     totals = text.totals(db, prepared.scopes, upto=upto)
@@ -75,7 +78,7 @@ def _found(
     found = candidates.by_words(snapshot, prepared, weights)
     nears: list[Nearness] = [each.near(snapshot, prepared.paths, upto=upto) for each in asked]
     if prepared.vector is not None:
-        nears.append(vectors.near(snapshot, prepared.paths, prepared.vector, upto=upto))
+        nears.append(vectors.near(snapshot, prepared.paths, prepared.vector, upto=upto, exact=exact))
     for near in nears:
         found |= candidates.by_nearness(snapshot, prepared, near, known=found)
     hybrid = prepared.request.mode == "hybrid"

@@ -1,4 +1,8 @@
-"""Nearness: the exact cosine of a query and every version in the scopes read, from rows kept between searches."""
+"""Nearness: the cosines of a query and the versions in the scopes read, from rows kept between searches.
+
+Cosines are exact. In a large scope codes may say which versions are worth comparing, when a search asks for the few
+nearest of now; one about a past LSN, or whose filters leave too few of those, looks at all.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walnut.embed import static
+from walnut.recall import codes
+from walnut.recall.indexes import Indexes
 from walnut.recall.rows import Part, Rows
 from walnut.system import System
 from walnut.views.folds import vectors
 
 if TYPE_CHECKING:
+    import sqlite3
+
+    from walnut.recall.codes import Codes
     from walnut.views.reader import Snapshot
 
 #: Bytes of rows that are kept; the scopes asked for longest ago go first.
@@ -85,6 +94,38 @@ class Scan:
         return [-lsn for _, lsn in sorted(found)[:count]]
 
 
+class Likely:
+    """Nearness by codes where a scope has them: exact cosines of the likely nearest and of what is not coded yet."""
+
+    def __init__(self, parts: Sequence[Part], coded: Sequence[Codes | None], query: NDArray[np.int8]) -> None:
+        self._parts, self._coded, self._query = parts, coded, query
+        self._scan = Scan(parts, query)
+        self.of = self._scan.of
+
+    def best(self, count: int) -> list[int]:
+        """LSNs of the likely nearest; of the nearest, by a scan, when more are wanted than codes are good for."""
+        if count > codes.SHORTLIST // codes.TRUSTED:
+            return self._scan.best(count)
+        found: list[tuple[float, int]] = []
+        for part, coded in zip(self._parts, self._coded, strict=True):
+            if coded is None:
+                found += ranked(part, self._query, part.dots(self._query), count)
+            else:
+                places = coded.likely(self._query)
+                found += _compared(part, self._query, places)
+                late = part.since(coded.meta.rows)
+                found += ranked(late, self._query, late.dots(self._query), count)
+        if len(found) < count:
+            return self._scan.best(count)
+        return [-lsn for _, lsn in sorted(found)[:count]]
+
+
+def _compared(part: Part, query: NDArray[np.int8], places: NDArray[np.intp]) -> list[tuple[float, int]]:
+    cosines = part.cosines(query, places)
+    near = cosines > 0
+    return list(zip((-cosines[near]).tolist(), (-part.lsns[places][near]).tolist(), strict=True))
+
+
 def ranked(part: Part, query: NDArray[np.int8], dots: NDArray[np.float32], count: int) -> list[tuple[float, int]]:
     """(-cosine, -LSN) of at least the nearest `count` rows of a part, unsorted."""
     rough = dots * part.scales  # cosines but for the query's length, and for the last bits
@@ -97,18 +138,30 @@ def ranked(part: Part, query: NDArray[np.int8], dots: NDArray[np.float32], count
 
 
 class Vectors:
-    """What a store keeps of its view of vectors between searches; for any thread."""
+    """What a store keeps of its view of vectors between searches; for any thread. Codes lie in `folder`."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, folder: str | None = None) -> None:
+        self.indexes = Indexes(system, folder)
         self._lock = system.lock()
         self._scopes: OrderedDict[str, Rows] = OrderedDict()
         self._size = 0  # bytes of them all
         self._generation = 0  # of the view's file that they were read from
 
-    def near(self, snapshot: Snapshot, paths: Sequence[str], query: NDArray[np.int8], *, upto: int) -> Nearness:
-        """How near every version in these scopes is to the query."""
-        parts = [self._part(snapshot, path, upto=upto) for path in paths]
-        return Scan([part for part in parts if len(part.lsns)], query)
+    def near(
+        self, snapshot: Snapshot, paths: Sequence[str], query: NDArray[np.int8], *, upto: int, exact: bool = True
+    ) -> Nearness:
+        """How near every version in these scopes is to the query; not `exact`: the nearest may be the likely ones."""
+        found = [(path, self._part(snapshot, path, upto=upto)) for path in paths]
+        held = [(path, part) for path, part in found if len(part.lsns)]
+        parts = [part for _, part in held]
+        if exact:
+            return Scan(parts, query)
+        coded = [self.indexes.of(path, part, generation=snapshot.generation) for path, part in held]
+        return Likely(parts, coded, query) if any(coded) else Scan(parts, query)
+
+    def close(self) -> None:
+        """Stop what runs in the background; idempotent."""
+        self.indexes.close()
 
     def _part(self, snapshot: Snapshot, path: str, *, upto: int) -> Part:
         with self._lock:
@@ -117,9 +170,8 @@ class Vectors:
     def _held(self, snapshot: Snapshot, path: str, *, upto: int) -> Rows:
         """The rows of a scope, all up to an LSN, from the file that the snapshot reads and from no other."""
         if snapshot.generation < self._generation:
-            return _filled(
-                Rows(static.DIMENSIONS), snapshot, path, upto=upto
-            )  # of a file that was replaced meanwhile: not kept
+            # Of a file that was replaced meanwhile: not kept.
+            return _filled(Rows(static.DIMENSIONS), snapshot.db, path, upto=upto)
         if snapshot.generation > self._generation:
             self._scopes.clear()
             self._size = 0
@@ -128,21 +180,28 @@ class Vectors:
         if rows is None or rows.upto < upto:
             rows = rows or Rows(static.DIMENSIONS)
             before = rows.size if path in self._scopes else 0
-            _filled(rows, snapshot, path, upto=upto)
+            _filled(rows, snapshot.db, path, upto=upto)
             if rows.count:
                 self._scopes[path] = rows
                 self._size += rows.size - before
         if rows.count:
             self._scopes.move_to_end(path)
         while self._size > KEPT and len(self._scopes) > 1:
-            self._size -= self._scopes.popitem(last=False)[1].size
+            gone, dropped = self._scopes.popitem(last=False)
+            self._size -= dropped.size
+            self.indexes.forget(gone)
         return rows
 
 
-def _filled(rows: Rows, snapshot: Snapshot, path: str, *, upto: int) -> Rows:
+def read(db: sqlite3.Connection, path: str, *, upto: int) -> Part:
+    """The rows of a scope up to an LSN, from a view."""
+    return _filled(Rows(static.DIMENSIONS), db, path, upto=upto).until(upto)
+
+
+def _filled(rows: Rows, db: sqlite3.Connection, path: str, *, upto: int) -> Rows:
     """The rows, brought up to an LSN."""
-    scope = vectors.scope_number(snapshot.db, path)
+    scope = vectors.scope_number(db, path)
     if scope is not None:
-        rows.extend(*vectors.rows(snapshot.db, scope, after=rows.upto, upto=upto, size=static.DIMENSIONS))
+        rows.extend(*vectors.rows(db, scope, after=rows.upto, upto=upto, size=static.DIMENSIONS))
         rows.upto = upto
     return rows

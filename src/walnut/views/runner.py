@@ -60,8 +60,9 @@ def _told(
 class Views:
     """The views of one log; safe for any number of threads, and of processes when there is a `folder`.
 
-    `folder` is the store's (None: all in memory). `checkpoint_every`: events between automatic checkpoints, 0 for
-    none. `timeout`: seconds to wait for an LSN. `chunk`: events of one transaction.
+    `folder` is the store's (None: all in memory); the attribute is that of the files. `checkpoint_every`: events
+    between automatic checkpoints, 0 for none. `timeout`: seconds to wait for an LSN. `chunk`: events of one
+    transaction.
     """
 
     def __init__(
@@ -77,10 +78,10 @@ class Views:
     ) -> None:
         self._log, self._system, self._timeout = log, system, timeout
         self._applier = Applier(system, log, all_folds.default() if folds is None else folds, chunk=chunk)
-        self._folder = None if folder is None or system.databases_in_memory else f"{folder}/views"
+        self.folder = None if folder is None or system.databases_in_memory else f"{folder}/views"
         self._checkpoints = None if folder is None else Checkpoints(system, f"{folder}/checkpoints")
-        self.place = self._folder or "memory"
-        file = ViewFile(system, None if self._folder is None else f"{self._folder}/{NAME}-v{VERSION}.db")
+        self.place = self.folder or "memory"
+        file = ViewFile(system, None if self.folder is None else f"{self.folder}/{NAME}-v{VERSION}.db")
         self._live = Live(system, file, self._applier, self._checkpoints)
         self._lock = system.lock()
         self._distrusted_at = -1
@@ -193,9 +194,9 @@ class Views:
                 with self._live.gate.writing(patience) as held:
                     yield held
             else:
-                if not self._system.is_folder(f"{self._folder}"):
-                    self._system.make_folder(f"{self._folder}")
-                with file_lock(self._system, f"{self._folder}/applier.lock", patience=patience) as held:
+                if not self._system.is_folder(f"{self.folder}"):
+                    self._system.make_folder(f"{self.folder}")
+                with file_lock(self._system, f"{self.folder}/applier.lock", patience=patience) as held:
                     yield held
         finally:
             self._lock.release()
@@ -275,10 +276,10 @@ class Views:
     @_told
     def sizes(self) -> tuple[int, int]:
         """Bytes of the view's files and of the checkpoints."""
-        if self._folder is None or self._checkpoints is None:
+        if self.folder is None or self._checkpoints is None:
             return 0, 0
-        names = self._system.list_folder(self._folder) if self._system.is_folder(self._folder) else []
-        sizes = [self._size(f"{self._folder}/{name}") for name in names if not name.endswith(".lock")]
+        names = self._system.list_folder(self.folder) if self._system.is_folder(self.folder) else []
+        sizes = [self._size(f"{self.folder}/{name}") for name in names if not name.endswith(".lock")]
         return sum(sizes), sum(self._size(path) for path in self._checkpoints.paths())
 
     def _size(self, path: str) -> int:
