@@ -123,17 +123,27 @@ def growth(run: Run) -> Figure:
     figure, axes = plt.subplots(figsize=(8.6, 4.2), layout="constrained")
     for many, colour in ((False, "#0072B2"), (True, "#E69F00")):
         rows = sorted((row for row in run["growth"] if (row["scopes"] > 1) == many), key=lambda row: row["memories"])
-        where = "10,000 scopes" if many else "one scope"
+        if not rows:
+            continue
+        where = f"{rows[0]['scopes']:,} scopes" if many else "one scope"
         sizes = [row["memories"] for row in rows]
         axes.plot(sizes, [row["p50_ms"] for row in rows], color=colour, marker="o", label=f"{where}, p50")
         axes.plot(sizes, [row["p95_ms"] for row in rows], color=colour, marker="v", ls="--", label=f"{where}, p95")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(sorted({row["memories"] for row in run["growth"]}))
+    axes.minorticks_off()
     for target, name in ((10, "p50"), (25, "p95")):
         axes.axhline(target, color="#999999", linewidth=0.8, linestyle=":")
         axes.text(
-            axes.get_xlim()[0], target, f" goal of {name}: {target} ms", fontsize=7.5, color="#777777", va="bottom"
+            0.01,
+            target,
+            f"goal of {name}: {target} ms",
+            transform=axes.get_yaxis_transform(),
+            fontsize=7.5,
+            color="#777777",
+            va="bottom",
         )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("memories")

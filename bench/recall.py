@@ -64,8 +64,8 @@ def main(words: Sequence[str] | None = None) -> int:
         found = _measure(file, asked.only, full=asked.full)
         RESULTS.mkdir(exist_ok=True)
         LAST.write_bytes(msgspec.json.encode(found))
-    for title, lines in _sections(found, aligned).values():
-        print("\n".join([title, "", *lines, ""]))
+    for _, lines in _sections(found, aligned).values():
+        print("\n".join([*lines, ""]))
     print(found.measured)
     folder = FIGURES if asked.write else RESULTS
     print(_draw(folder), file=sys.stderr)
@@ -90,8 +90,8 @@ def _measure(file: Path, only: Sequence[str], *, full: bool) -> Run:
                 missing[each.name] = outcome
             else:
                 peers.append(outcome)
-    found_levers = recalled.measured(file) if not only or "levers" in only else None
     embedding = _embedding(asked) if not only or "embedding" in only else {}
+    found_levers = recalled.measured(file) if not only or "levers" in only else None
     grown = tuple(growth.measured(full=full)) if not only or "growth" in only else ()
     settings = f"{time.monotonic() - begun:.0f} s in all, load of the machine before {load:.1f}"
     return Run(

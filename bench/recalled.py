@@ -175,13 +175,15 @@ def by_category(found: Levers) -> Table:
 
 
 def floors(found: Levers) -> list[str]:
-    """Which conversation is worst, and whether any is below the floor; of the development set only."""
+    """In which conversation least is found; of the development set, whether any is below the floor."""
     said = []
     for name, way in (("hybrid", found.levers[0].hybrid), ("keyword", found.levers[0].keyword)):
         below = [each.name for each in way.conversations if 100 * each.at_10 < FLOOR]
         least = f"the least is found of {way.worst.name}, {percent(way.worst.at_10)}"
-        verdict = f"below {FLOOR:g}: {', '.join(below)}" if below else f"no conversation is below {FLOOR:g}"
-        said.append(f"{name}: {verdict}; {least} of {len(way.conversations)} conversations.")
+        verdict = f"below {FLOOR:g}: {', '.join(below)}; " if below else f"no conversation is below {FLOOR:g}; "
+        said.append(
+            f"{name}: {verdict if found.data == USUAL.name else ''}{least} of {len(way.conversations)} conversations."
+        )
     return said
 
 

@@ -74,6 +74,18 @@ def test_the_depths_asked_for_are_those_shown(tmp_path: Path, capsys: pytest.Cap
         assert run(tmp_path, asked, "-k", bad) == exits.USAGE
 
 
+def test_what_stands_beside_a_hit_counts_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "beside")
+    with walnut.open(path, scope="user:a") as m:
+        said = m.remember("We fly to Oslo on the ninth, she told me", source={"turn": "t1"})
+        m.remember("Flight to Oslo on the ninth", caused_by=[said], source={"turn": "fact"})
+    (tmp_path / "q.jsonl").write_text(json.dumps({"question": "flight to Oslo", "gold": ["t1", "fact"]}))
+    words = ["eval", str(tmp_path / "q.jsonl"), "--store", path, "--scope", "user:a", "--gold", "source.turn", "--json"]
+    assert main(words) == main([*words, "--beside"]) == 0
+    alone, beside = (json.loads(line)[0]["recall_at_10"] for line in capsys.readouterr().out.splitlines())
+    assert (alone, beside) == (0.5, 1.0)
+
+
 SESSIONS = [
     {"time": "2026-01-05T10:00:00", "turns": [{"id": "c1/1", "speaker": "Ada", "text": "My dog is called Rex"}]}
 ]
