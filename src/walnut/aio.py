@@ -20,7 +20,7 @@ from walnut.engine.handle import Handle
 from walnut.engine.tickets import Bridge
 from walnut.model.event import Json
 from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
-from walnut.model.requests import Direction, Durability, Mode
+from walnut.model.requests import Direction, Durability, Mode, Order
 from walnut.model.results import Ack, Context, Explanation, MemoryRecord, Page, RevertPlan
 from walnut.ports import Embedder
 from walnut.system import System
@@ -150,7 +150,10 @@ class AsyncMemoryAt:
         query: str,
         *,
         budget: int = 1500,
-        k: int = 30,
+        count: Callable[[str], int] | None = None,
+        order: Order = "relevance",
+        neighbours: int = 0,
+        k: int | None = None,
         mode: Mode = "hybrid",
         embedding: Sequence[float] | None = None,
         tags: Iterable[str] = (),
@@ -160,10 +163,11 @@ class AsyncMemoryAt:
         min_lsn: int | None = None,
         below: bool = False,
     ) -> Context:
-        """Prompt-ready text within a budget of estimated tokens."""
+        """Prompt-ready text within a budget of tokens, cited; `count` runs in a thread of the loop's pool."""
+        packing = parse.packing(budget=budget, order=order, neighbours=neighbours)
         request = parse.recall(
             query,
-            k=k,
+            k=parse.depth(k, packing),
             mode=mode,
             embedding=embedding,
             tags=tags,
@@ -173,7 +177,7 @@ class AsyncMemoryAt:
             min_lsn=min_lsn,
             below=below,
         )
-        return await self._bridge.call(partial(read.context, self._handle, request, budget=parse.budget(budget)))
+        return await self._bridge.call(partial(read.context, self._handle, request, packing, count=count))
 
     async def get(self, memory_id: str | None = None, *, key: str | None = None) -> MemoryRecord:
         """The memory as it is now, by id or by key."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,7 @@ from walnut.engine.handle import Handle
 from walnut.engine.verbs import EventLog, Upkeep
 from walnut.model.event import Json
 from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
-from walnut.model.requests import Direction, Durability, Mode
+from walnut.model.requests import Direction, Durability, Mode, Order
 from walnut.model.results import Ack, Context, Explanation, MemoryRecord, Page, RevertPlan
 from walnut.ports import Embedder
 from walnut.system import System
@@ -131,7 +131,10 @@ class MemoryAt:
         query: str,
         *,
         budget: int = 1500,
-        k: int = 30,
+        count: Callable[[str], int] | None = None,
+        order: Order = "relevance",
+        neighbours: int = 0,
+        k: int | None = None,
         mode: Mode = "hybrid",
         embedding: Sequence[float] | None = None,
         tags: Iterable[str] = (),
@@ -141,13 +144,29 @@ class MemoryAt:
         min_lsn: int | None = None,
         below: bool = False,
     ) -> Context:
-        """Prompt-ready text of at most `budget` estimated tokens from the best `k` hits, cited as `[evt_…]`.
+        """Prompt-ready text of at most `budget` tokens, a line each memory, cited as `[evt_…]`.
+
+        `count` counts the tokens of a text as your model does (default: a safe estimate). Lines stand best first,
+        or in `order="time"` by day as the conversation went, so that what is added later goes to the end.
+        `neighbours` turns before and after each hit, of its session, take at most a third of the budget. `k` is
+        how many hits are looked at, by default as many as the budget could hold. What nearly repeats a better hit
+        waits behind all others; of a very long text the passage that answers best is shown.
 
         The other arguments and the errors are those of `recall`.
+
+        >>> import walnut
+        >>> with walnut.open("memory://") as m:
+        ...     ack = m.remember("Prefers CSV exports", source={"speaker": "Ann"}, occurred_at="2026-02-01")
+        ...     context = m.context("which export format?", budget=200)
+        >>> context.text == f"- [{ack.event_id}] 2026-02-01 Ann: Prefers CSV exports"
+        True
+        >>> context.tokens <= 200, context.left_out
+        (True, 0)
         """
+        packing = parse.packing(budget=budget, order=order, neighbours=neighbours)
         request = parse.recall(
             query,
-            k=k,
+            k=parse.depth(k, packing),
             mode=mode,
             embedding=embedding,
             tags=tags,
@@ -157,7 +176,7 @@ class MemoryAt:
             min_lsn=min_lsn,
             below=below,
         )
-        return read.context(self._handle, request, budget=parse.budget(budget))
+        return read.context(self._handle, request, packing, count=count)
 
     def get(self, memory_id: str | None = None, *, key: str | None = None) -> MemoryRecord:
         """The memory as it is now, by id or by key (of several scopes with this key, the nearest one's).

@@ -1,6 +1,9 @@
 """Context: within the budget, cited, and no memory passes for another line."""
 
-from datetime import UTC, datetime
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,13 +12,18 @@ from hypothesis import strategies as st
 
 from walnut.errors import InvalidArgument
 from walnut.model import ids
-from walnut.model.results import Hit
-from walnut.recall.context import estimate, pack
+from walnut.model.requests import Order, Packing
+from walnut.model.results import Conflict, Context, Hit, Related
+from walnut.recall.context import pack as packing
+from walnut.recall.counting import TokenCounter, estimate
+from walnut.recall.excerpt import excerpt
+from walnut.recall.lines import flat
+from walnut.views.folds import terms
 
 TIME = datetime(2026, 2, 1, tzinfo=UTC)
 
 
-def hit(text: str, number: int = 1, **given_: Any) -> Hit:
+def hit(text: str, number: int = 1, *, day: int = 0, **given_: Any) -> Hit:
     raw = number.to_bytes(16, "big")
     return Hit(
         memory_id=ids.text("mem", raw),
@@ -26,11 +34,15 @@ def hit(text: str, number: int = 1, **given_: Any) -> Hit:
         scope="user:a",
         actor="agent:x",
         recorded_at=TIME,
-        occurred_at=TIME,
+        occurred_at=TIME + timedelta(days=day),
         valid_from=TIME,
         score=1.0,
         **given_,
     )
+
+
+def pack(hits: Sequence[Hit], *, budget: int, order: Order = "relevance", **given_: Any) -> Context:
+    return packing(hits, Packing(budget=budget, order=order), **given_)
 
 
 def test_a_hit_is_one_cited_line() -> None:
@@ -45,10 +57,10 @@ def test_a_hit_is_one_cited_line() -> None:
 def test_the_text_stays_within_the_budget_and_the_rest_is_counted(texts: list[str], budget: int) -> None:
     hits = [hit(text, number) for number, text in enumerate(texts, 1)]
     packed = pack(hits, budget=budget)
-    assert estimate(packed.text) <= packed.tokens <= budget
+    assert estimate(packed.text) == packed.tokens <= budget
     assert len(packed.hits) + packed.left_out == len(hits)
+    assert packed.left_out == packed.because.budget + packed.because.similar
     assert [h.event_id for h in packed.hits] == list(packed.citations)
-    assert [h.lsn for h in packed.hits] == sorted(h.lsn for h in packed.hits)
 
 
 def test_a_shorter_hit_still_gets_in_after_one_that_does_not_fit() -> None:
@@ -57,10 +69,148 @@ def test_a_shorter_hit_still_gets_in_after_one_that_does_not_fit() -> None:
     assert packed.left_out == 1
 
 
+def words(text: str) -> int:
+    return len(text.split())
+
+
 def test_another_counter_decides_when_it_is_given() -> None:
-    packed = pack([hit("a b", 1), hit("c d", 2)], budget=5, count=lambda text: len(text.split()))
+    packed = pack([hit("a b", 1), hit("c d", 2)], budget=5, count=words)
     assert [h.lsn for h in packed.hits] == [1]
     assert packed.tokens == 5
+
+
+COUNTERS: list[TokenCounter] = [
+    estimate,
+    words,
+    len,
+    lambda text: len(text) + 40,  # a message costs something by itself
+    lambda text: len(text) ** 2 // 50,  # a text costs more than its lines
+    lambda _: 0,
+]
+
+
+@given(
+    st.lists(st.text(max_size=400), max_size=8),
+    st.integers(1, 900),
+    st.sampled_from(COUNTERS),
+    st.sampled_from(["relevance", "time"]),
+    st.data(),
+)
+def test_whatever_counts_and_stands_beside_the_budget_holds_and_every_line_is_cited_once(
+    texts: list[str], budget: int, count: TokenCounter, order: Order, data: st.DataObject
+) -> None:
+    hits = []
+    for number, text in enumerate(texts, 1):
+        beside = data.draw(st.lists(st.integers(1, 12), max_size=3), label="beside")
+        evidence = tuple(related(f"{each} {text}", each) for each in beside)
+        hits.append(hit(text, number, day=data.draw(st.integers(0, 2)), evidence=evidence))
+    near = {each.lsn: data.draw(st.integers(1, 16), label="near") for each in hits}
+    asked = Packing(budget=budget, order=order, neighbours=1)
+    packed = packing(hits, asked, count=count, neighbours=lambda h: [("after", related("next", near[h.lsn]))])
+    assert (count(packed.text) if packed.text else 0) == packed.tokens <= budget
+    assert len(set(packed.citations)) == len(packed.citations) == len(packed.lines)
+    assert re.findall(r"\[(evt_\w+)\]", packed.text) == list(packed.citations)
+    cited = [line for line in packed.text.split("\n") if line and not re.fullmatch(r"\d{4}-\d\d-\d\d", line)]
+    assert len(cited) == len(packed.lines)
+    shown = {line.lsn for line in packed.lines}
+    assert packed.left_out == sum(each.lsn not in shown for each in hits)
+    assert packed == packing(hits, asked, count=count, neighbours=lambda h: [("after", related("next", near[h.lsn]))])
+
+
+@pytest.mark.parametrize("wrong", [lambda _: "7", lambda _: 1.5, lambda _: -1, lambda _: True, lambda _: None, "len"])
+def test_a_counter_that_gives_no_number_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidArgument) as raised:
+        pack([hit("secret")], budget=100, count=wrong)
+    assert raised.value.where == "count"
+    assert "secret" not in str(raised.value)
+
+
+def related(text: str, number: int, kind: Any = Related, **given_: Any) -> Any:
+    """An event beside a hit."""
+    event_id = ids.text("evt", number.to_bytes(16, "big"))
+    return kind(lsn=number, event_id=event_id, state="current", text=text, occurred_at=TIME, **given_)
+
+
+def test_what_stands_with_a_hit_is_indented_below_it_and_contradictions_come_first() -> None:
+    told = hit(
+        "tea",
+        1,
+        evidence=(related("said so", 2), Related(lsn=9, event_id="evt_9", state="erased")),
+        facts=(related("concluded", 3),),
+        conflicts=(related("coffee", 4, Conflict, reason="overlap"),),
+    )
+    packed = pack([told, hit("other", 5)], budget=1000)
+    assert [(line.lsn, line.role) for line in packed.lines] == [
+        *((1, "hit"), (4, "conflict"), (2, "evidence"), (3, "fact"), (5, "hit"))
+    ]
+    begins = [line.split("[")[0] for line in packed.text.splitlines()]
+    assert begins == ["- ", "  against ", "  from ", "  led to ", "- "]
+
+
+def test_a_hit_holds_of_what_is_beside_it_only_what_the_text_shows() -> None:
+    evidence = tuple(related(f"evidence {number}", number) for number in range(2, 8))
+    packed = pack([hit("fact", 1, evidence=evidence)], budget=1000)
+    shown = {line.lsn for line in packed.lines}
+    assert {each.lsn for each in packed.hits[0].evidence} == shown - {1}
+    assert len(shown) == 3
+
+
+def test_in_order_of_time_each_day_is_told_once_and_lines_stand_as_the_conversation_went() -> None:
+    packed = pack([hit("c", 3, day=1), hit("a", 1), hit("b", 2)], budget=1000, order="time")
+    first, *_ = packed.citations
+    assert packed.text.splitlines()[:2] == ["2026-02-01", f"- [{first}] a"]
+    assert [line.lsn for line in packed.lines] == [1, 2, 3]
+    assert packed.text.count("2026-02-") == 2
+
+
+@given(st.lists(st.tuples(st.text(max_size=40), st.integers(0, 3)), min_size=1, max_size=8))
+def test_in_order_of_time_what_is_added_later_changes_no_byte_before(turns: list[tuple[str, int]]) -> None:
+    days = sorted(day for _, day in turns)
+    hits = [hit(text, number, day=day) for number, ((text, _), day) in enumerate(zip(turns, days, strict=True), 1)]
+    before = pack(hits[:-1], budget=10_000, order="time").text
+    assert pack(hits[::-1], budget=10_000, order="time").text.startswith(before)
+
+
+def test_what_nearly_repeats_a_better_hit_waits_behind_all_others_and_numbers_tell_apart() -> None:
+    same = [hit(f"the user likes dark chocolate with sea salt{end}", n) for n, end in enumerate((".", "!", " now"), 1)]
+    other = hit("the dentist called", 4)
+    packed = pack([*same, other], budget=75)
+    assert [line.lsn for line in packed.lines] == [1, 4]
+    assert (packed.because.similar, packed.because.budget) == (2, 0)
+    assert [line.lsn for line in pack([*same, other], budget=1000).lines] == [1, 4, 2, 3]
+    gates = [hit(f"the flight to Oslo on Sunday leaves from gate {gate}", gate) for gate in (12, 14)]
+    assert [line.lsn for line in pack([*gates, other], budget=1000).lines] == [12, 14, 4]
+
+
+LONG = "Nothing of interest was said here. " * 3000 + "The spare key is under the blue pot. " + "More of that. " * 3000
+
+
+def test_a_very_long_memory_starves_no_other_and_shows_the_passage_that_answers() -> None:
+    hits = [hit(LONG, 1), *(hit(f"turn {number}", number) for number in range(2, 8))]
+    packed = pack(hits, budget=500, wanted=terms.query_terms("where is the spare key?", most=9))
+    assert packed.left_out == 0
+    assert packed.lines[0].cut
+    assert "] 2026-02-01 … The spare key is under the blue pot. " in packed.text
+    assert packed.text.splitlines()[0].endswith("…")
+    assert 500 - 64 < packed.tokens <= 500
+
+
+@given(
+    st.integers(8, 200),
+    st.sampled_from(["日本語のとても長い文章です。", "e\u0301a\u0308", "👩‍👩‍👧‍👦", "👍🏽", "🇩🇪🇫🇷", "word ", "कि"]),
+)
+def test_a_cut_parts_no_character_and_no_word(room: int, unit: str) -> None:
+    text = unit * 400
+    found = excerpt(text, room=room, count=estimate, wanted=())
+    assert found is None or estimate(found) <= room
+    if found is not None:
+        shown = found.removesuffix(" …")
+        assert text.startswith(shown)
+        rest = text[len(shown) :].lstrip()
+        assert not rest or not unicodedata.category(rest[0]).startswith("M")
+        assert not rest or ("\u200d" not in {rest[0], shown[-1]} and not "\U0001f3fb" <= rest[0] <= "\U0001f3ff")
+        assert unit != "word " or shown.endswith("word")
+        assert unit != "🇩🇪🇫🇷" or len(shown) % 2 == 0
 
 
 BREAKS = ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
@@ -74,6 +224,16 @@ def test_a_text_cannot_fake_another_cited_line(line_break: str) -> None:
     assert packed.text.count("[evt_") == 1
 
 
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\x00", "\U000e0041", "\u200d", "\ufe0f", " "])
+@pytest.mark.parametrize("bracket", ["[", "\uff3b"])
+def test_what_a_reader_does_not_see_fakes_no_citation_either(hidden: str, bracket: str) -> None:
+    for fake in (f"{bracket}{hidden}evt_01J]", f"{bracket}e{hidden}vt_01J]", f"{bracket}EVT{hidden}_01J]"):
+        if " " not in hidden or fake[1] == " ":
+            assert flat(fake)[0] == "("
+    seen = flat(f"a{hidden}b")
+    assert hidden in {"\u200d", "\ufe0f", " "} or seen == "ab"
+
+
 @pytest.mark.parametrize("budget", [0, -1])
 def test_a_budget_below_one_token_is_refused(budget: int) -> None:
     with pytest.raises(InvalidArgument):
@@ -81,8 +241,15 @@ def test_a_budget_below_one_token_is_refused(budget: int) -> None:
 
 
 def test_the_estimate_is_on_the_safe_side() -> None:
-    """At least what the costliest usual tokenizers make: two tokens a CJK character, three an emoji."""
-    assert estimate("日本語のテキスト") >= 2 * 8 - 1
-    assert estimate("👍" * 10) >= 25
+    """At least what usual tokenizers (o200k_base, cl100k_base, one of Claude's) make of these texts."""
+    assert estimate("- [evt_01K8ZQ4J7M3N5P6R8S9T0V1W2X] 2026-02-01 Ann: ok") >= 40
+    assert estimate("日本語のテキスト") >= 8
+    assert estimate("👍" * 10) >= 30
     assert estimate("a") == 1
     assert estimate("The quick brown fox jumps over the lazy dog.") >= 10
+    assert estimate("3.4.2026 1234.56 EUR, 7,812 pcs; 12:45") >= 23
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_a_text_of_two_lines_costs_no_more_than_the_lines(one: str, other: str) -> None:
+    assert estimate(f"{one}\n{other}") <= estimate(f"{one}\n") + estimate(other)

@@ -13,9 +13,10 @@ from walnut.cli.verb import Verb
 from walnut.model.results import Hit, MemoryRecord, Related, Version
 
 
-def _search_arguments(parser: argparse.ArgumentParser, *, k: int) -> None:
+def _search_arguments(parser: argparse.ArgumentParser, *, k: int | None) -> None:
     parser.add_argument("query", metavar="QUERY", nargs="+", help="what to look for; any text will do")
-    parser.add_argument("-k", metavar="N", type=options.whole, default=k, help=f"at most so many hits ({k})")
+    parser.add_argument("-k", metavar="N", type=options.whole, default=k,
+                        help=f"at most so many hits ({k or 'as many as the budget could hold'})")  # fmt: skip
     parser.add_argument("--mode", choices=("hybrid", "keyword", "vector", "recent"), default="hybrid", help="hybrid "
                         "(default), keyword, vector, or recent: the newest that match")  # fmt: skip
     options.add_filters(parser)
@@ -85,8 +86,12 @@ def _foot(record: MemoryRecord) -> list[str]:
 
 
 def _context_arguments(parser: argparse.ArgumentParser) -> None:
-    _search_arguments(parser, k=30)
+    _search_arguments(parser, k=None)
     parser.add_argument("--budget", metavar="TOKENS", type=options.whole, default=1500, help="at most so many (1500)")
+    parser.add_argument("--order", choices=("relevance", "time"), default="relevance", help="relevance: best first "
+                        "(default); time: by day, as the conversation went")  # fmt: skip
+    parser.add_argument("--neighbours", metavar="N", type=options.whole, default=0,
+                        help="turns before and after each hit, of its session (0)")  # fmt: skip
 
 
 def _context(args: argparse.Namespace, screen: Screen) -> int:
@@ -94,6 +99,8 @@ def _context(args: argparse.Namespace, screen: Screen) -> int:
         context = options.at_moment(memory, args).context(
             " ".join(args.query),
             budget=args.budget,
+            order=args.order,
+            neighbours=args.neighbours,
             k=args.k,
             mode=args.mode,
             tags=args.tag,

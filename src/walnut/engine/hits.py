@@ -99,7 +99,7 @@ class _Places:
             return None  # the view was wrong about it, so its score belongs to another text
         if not hydrate.passes(self._handle, found, self._request):
             return None
-        return None if hydrate.shadowed(self._handle, self._view.snapshot, found, self._view.moment) else found
+        return None if hydrate.shadowed(self._handle, self._view.snapshot, found.event, self._view.moment) else found
 
     def _best(self, events: list[Event]) -> list[Event]:
         """As many as can be carried, by LSN: those that answer the query best, then the newest."""

@@ -94,24 +94,30 @@ def readable(handle: Handle, event: Event, *, below: bool) -> bool:
 
 def passes(handle: Handle, found: Found, asked: Recall | Listing) -> bool:
     """Whether the filters hold for what the log says; the view has answered them already, but may be wrong."""
-    event, content = found.event, found.event.content
+    passing = holds(found.event, asked)
+    if not passing and found.event.content is not None:
+        handle.store.views.distrust()
+    return passing
+
+
+def holds(event: Event, asked: Recall | Listing) -> bool:
+    """Whether the filters hold for a version."""
+    content = event.content
     if content is None:
         return False
     occurred = event.recorded_at if content.occurred_at is None else content.occurred_at
-    holds = (asked.since is None or occurred >= asked.since) and (asked.until is None or occurred < asked.until)
+    passing = (asked.since is None or occurred >= asked.since) and (asked.until is None or occurred < asked.until)
     if asked.tags:
-        holds = holds and set(asked.tags) <= {*_texts(content.payload.get("tags"))}
+        passing = passing and set(asked.tags) <= {*_texts(content.payload.get("tags"))}
     if asked.min_confidence is not None:
         confidence = content.payload.get("confidence")
-        holds = holds and isinstance(confidence, int | float) and confidence >= asked.min_confidence
-    if not holds:
-        handle.store.views.distrust()
-    return holds
+        passing = passing and isinstance(confidence, int | float) and confidence >= asked.min_confidence
+    return passing
 
 
-def shadowed(handle: Handle, snapshot: Snapshot, found: Found, moment: Moment) -> bool:
+def shadowed(handle: Handle, snapshot: Snapshot, event: Event, moment: Moment) -> bool:
     """Whether a nearer scope has a memory of the same key."""
-    content = found.event.content
+    content = event.content
     key = None if content is None else content.payload.get("key")
     if content is None or not isinstance(key, str) or content.scope not in handle.readable:
         return False

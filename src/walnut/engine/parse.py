@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 from walnut.errors import InvalidArgument
 from walnut.model.event import Json
 from walnut.model.given import Evidence, Items, Lifetime, When
-from walnut.model.requests import Direction, Durability, Forget, Listing, Mode, PlanRevert, Recall, Remember
+from walnut.model.requests import (
+    Direction,
+    Durability,
+    Forget,
+    Listing,
+    Mode,
+    Order,
+    Packing,
+    PlanRevert,
+    Recall,
+    Remember,
+)
 from walnut.model.results import Ack, MemoryRecord
 from walnut.model.times import lifetime_ns, to_ns
 from walnut.model.words import counted
@@ -21,10 +32,15 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _MODES = get_args(Mode)
 _DURABILITIES = get_args(Durability)
+_ORDERS = get_args(Order)
 _DIRECTIONS = get_args(Direction)
 _KIND = re.compile(r"[a-z_.]{1,48}")
 _MAX_K = 1_000
 _MAX_BUDGET = 1_000_000
+_MAX_NEIGHBOURS = 5
+#: Hits of a context whose `k` is not given, at least; and the tokens of a short line.
+_LEAST_K = 30
+_LEAST_LINE = 32
 
 
 def remember(  # noqa: C901, PLR0912, PLR0917 - one line a field, and the busiest path there is
@@ -251,9 +267,18 @@ def moment(when: When | None, *, where: str) -> int | None:
     return None if when is None else to_ns(when, where=where)
 
 
-def budget(tokens: int) -> int:
-    """The budget of `context`, in tokens."""
-    return limits.whole(tokens, where="budget", least=1, most=_MAX_BUDGET)
+def packing(*, budget: int, order: Order, neighbours: int) -> Packing:
+    """How `context` packs; the budget is in tokens."""
+    return Packing(
+        budget=limits.whole(budget, where="budget", least=1, most=_MAX_BUDGET),
+        order=_choice(order, _ORDERS, where="order"),
+        neighbours=limits.whole(neighbours, where="neighbours", most=_MAX_NEIGHBOURS),
+    )
+
+
+def depth(k: int | None, packing: Packing) -> int:
+    """How many hits a context is made of: as many as were asked for, or as could fit."""
+    return min(max(_LEAST_K, packing.budget // _LEAST_LINE), _MAX_K) if k is None else k
 
 
 def durability(level: Durability) -> Durability:

@@ -13,14 +13,18 @@ from walnut.errors import InvalidArgument, NotFound
 from walnut.model import ids
 from walnut.model.event import Event
 from walnut.model.given import Evidence, When
-from walnut.model.requests import Direction, Listing, Recall
+from walnut.model.requests import Direction, Listing, Packing, Recall
 from walnut.model.results import Context, Explanation, Hit, MemoryRecord, Page, Version
 from walnut.model.times import WITHIN_MICROSECOND, from_ns, to_ns
 from walnut.policy import limits
 from walnut.views import visibility
 
 if TYPE_CHECKING:
+    from walnut.recall.counting import TokenCounter
     from walnut.recall.models import Asked
+
+#: Terms of a question by which the passage of a long text is chosen.
+_MOST_WANTED = 64
 
 
 @mended
@@ -75,7 +79,7 @@ def listing(handle: Handle, request: Listing) -> Page:
                 found = hydrate.check(handle, chosen.lsn, chosen.memory, view.moment, below=request.below)
                 if found is None or not hydrate.passes(handle, found, request):
                     continue
-                if hydrate.shadowed(handle, view.snapshot, found, view.moment):
+                if hydrate.shadowed(handle, view.snapshot, found.event, view.moment):
                     continue
                 items.append(hydrate.record(found))
             if len(batch) <= request.limit:
@@ -93,14 +97,23 @@ def recall(handle: Handle, request: Recall) -> list[Hit]:
 
 
 @mended
-def context(handle: Handle, request: Recall, *, budget: int) -> Context:
+def context(handle: Handle, request: Recall, packing: Packing, *, count: TokenCounter | None = None) -> Context:
     """Search and pack into the budget; what made it into the text is noted as shown."""
-    from walnut.recall import context as packing
+    from walnut.engine.beside import beside
+    from walnut.recall import context as packs
+    from walnut.recall.counting import estimate
+    from walnut.views.folds import terms
 
     asked = asking.asked(handle, request)
     with look(handle, at_least=request.min_lsn) as view:
-        packed = packing.pack(_search(handle, view, request, asked), budget=budget)
-    handle.note.add(hit.lsn for hit in packed.hits)
+        packed = packs.pack(
+            _search(handle, view, request, asked),
+            packing,
+            count=count or estimate,
+            wanted=frozenset(terms.query_terms(request.query, most=_MOST_WANTED)),
+            neighbours=lambda hit: beside(handle, view, request, hit, reach=packing.neighbours),
+        )
+    handle.note.add(line.lsn for line in packed.lines)
     return packed
 
 

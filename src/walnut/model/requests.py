@@ -10,6 +10,7 @@ from walnut.model.event import Json
 
 Durability = Literal["process", "disk"]
 Mode = Literal["hybrid", "keyword", "vector", "recent"]
+Order = Literal["relevance", "time"]
 Direction = Literal["from", "influenced"]
 
 
@@ -72,6 +73,14 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
     min_lsn: int | None = None
     below: bool = False
     explain: bool = False
+
+
+class Packing(msgspec.Struct, frozen=True, kw_only=True):
+    """How hits become a context: at most `budget` tokens, with so many turns before and after each hit."""
+
+    budget: int = 1500
+    order: Order = "relevance"
+    neighbours: int = 0
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,18 @@ from datetime import datetime
 import msgspec
 
 from walnut.model.event import Json
-from walnut.model.results import Ack, Conflict, Context, Hit, MemoryRecord, PlanItem, Related, RevertPlan, Version
+from walnut.model.results import (
+    Ack,
+    Conflict,
+    Context,
+    Hit,
+    LeftOut,
+    MemoryRecord,
+    PlanItem,
+    Related,
+    RevertPlan,
+    Version,
+)
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,13 +109,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
-    """Prompt-ready text: `tokens` of `budget` (estimated), cited events, and how many memories did not fit."""
+    """Prompt-ready text: `tokens` of `budget` (estimated), cited events, how many memories did not fit, and why."""
 
     text: str
     tokens: int
     budget: int
     citations: tuple[str, ...]
     left_out: int
+    because: LeftOut
 
     @classmethod
     def of(cls, context: Context) -> Packed:

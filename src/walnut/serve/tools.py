@@ -132,6 +132,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     query: Annotated[str, Meta(description="the task or question at hand, in any words")]
     budget: Annotated[int, Meta(ge=1, description="at most this many tokens, estimated")] = 1500
+    order: Annotated[
+        Literal["relevance", "time"],
+        Meta(description="relevance: best first; time: by day, as the conversation went"),
+    ] = "relevance"
+    neighbours: Annotated[
+        int, Meta(ge=0, le=5, description="turns before and after each memory, from its conversation")
+    ] = 0
     tags: Tags = ()
     since: Annotated[str, Meta(description=f"happened at or after. {_TIME}")] | None = None
     until: Annotated[str, Meta(description=f"happened before. {_TIME}")] | None = None
@@ -209,7 +216,8 @@ async def recall(desk: Desk, ask: Recall) -> Found:
 async def context(desk: Desk, ask: Context) -> Packed:
     """What is known about a task, as one text within a token budget, each line cited [evt_…].
 
-    Use at the start of a task; use recall for a single question.
+    Use at the start of a task; use recall for a single question. Indented lines stand with the one above: turns
+    before and after it, what it was drawn from, what was drawn from it, what speaks against it.
     """
     at = await _at(desk, ask.as_of, ask.valid_at)
     return Packed.of(await at.context(**_given(ask, "as_of", "valid_at")))

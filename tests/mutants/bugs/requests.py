@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 _HOSTILE = "tests/contract/test_hostile_callers.py::"
 _SCOPES = "tests/contract/test_scopes.py::"
 _WRITE = "tests/unit/test_engine_write.py::"
+_CONTEXT = "tests/unit/test_engine_context.py::"
 _PLAN = "tests/unit/test_undo_plan.py::"
 
 BUGS = (
@@ -122,11 +123,29 @@ BUGS = (
     Mutant(
         "what-a-context-shows-is-not-noted",
         "engine/read.py",
-        "    handle.note.add(hit.lsn for hit in packed.hits)\n",
+        "    handle.note.add(line.lsn for line in packed.lines)\n",
         "",
         f"{_WRITE}test_T4_what_a_context_shows_is_noted_as_well",
         "T4",
         "what a prompt was made of taints nothing",
+    ),
+    Mutant(
+        "only-the-hits-of-a-context-are-noted",
+        "engine/read.py",
+        "    handle.note.add(line.lsn for line in packed.lines)\n",
+        "    handle.note.add(hit.lsn for hit in packed.hits)\n",
+        f"{_CONTEXT}test_T4_exactly_what_the_text_shows_is_noted_neighbours_and_evidence_too",
+        "T4",
+        "turns and evidence that a prompt showed taint nothing",
+    ),
+    Mutant(
+        "a-turn-of-another-time-stands-beside-a-hit",
+        "engine/beside.py",
+        "    return None if turn.text is None else turn\n",
+        "    return related(handle, view, event, below=request.below, past=True)\n",
+        f"{_CONTEXT}test_neighbours_are_current_and_pass_the_filters",
+        "T2",
+        "a prompt shows a version that was replaced, as if it still held",
     ),
     Mutant(
         "a-plan-does-not-look-at-what-is-derived-since",

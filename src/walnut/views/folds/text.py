@@ -196,3 +196,18 @@ def docs(db: sqlite3.Connection, lsns: Sequence[int]) -> list[Doc]:
         (f"[{','.join(map(str, lsns))}]",),
     )
     return [Doc(*row) for row in rows]
+
+
+def turns(db: sqlite3.Connection, lsn: int, *, after: bool, upto: int, most: int) -> list[int]:
+    """LSNs of the versions next to this one in its session, nearest first, by `occurred`, then LSN."""
+    found = db.execute("SELECT session, occurred FROM text_docs WHERE lsn = ?", (lsn,)).fetchone()
+    if found is None or found[0] is None:
+        return []
+    query = (
+        "SELECT lsn FROM text_docs WHERE session = ? AND (occurred, lsn) > (?, ?) AND lsn <= ?"
+        " ORDER BY occurred, lsn LIMIT ?"
+        if after
+        else "SELECT lsn FROM text_docs WHERE session = ? AND (occurred, lsn) < (?, ?) AND lsn <= ?"
+        " ORDER BY occurred DESC, lsn DESC LIMIT ?"
+    )
+    return [row[0] for row in db.execute(query, (*found, lsn, upto, most))]
