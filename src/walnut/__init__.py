@@ -38,18 +38,16 @@ if TYPE_CHECKING:
         WalnutError,
     )
     from walnut.memory import Memory, MemoryAt, open
+    from walnut.model.contexts import Context, LeftOut, Line
     from walnut.model.event import Content, Event
     from walnut.model.results import (
         Ack,
         Conflict,
-        Context,
         Embedding,
         Explanation,
         Finding,
         Hit,
         IndexStatus,
-        LeftOut,
-        Line,
         MemoryRecord,
         Page,
         Part,
@@ -131,21 +129,11 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("Memory", "MemoryAt", "open"), "memory"),
     **dict.fromkeys(("Content", "Event"), "model.event"),
+    **dict.fromkeys(("Context", "LeftOut", "Line"), "model.contexts"),
     **dict.fromkeys(("repair", "verify"), "offline"),
     **dict.fromkeys(
         (
-            *(
-                "Ack",
-                "Conflict",
-                "Context",
-                "Embedding",
-                "Explanation",
-                "Finding",
-                "Hit",
-                "IndexStatus",
-                "LeftOut",
-                "Line",
-            ),
+            *("Ack", "Conflict", "Embedding", "Explanation", "Finding", "Hit", "IndexStatus"),
             *("MemoryRecord", "Page", "Part", "PlanItem", "Position", "Related", "RepairReport", "RevertPlan"),
             *("Stats", "Step", "VerifyReport", "Version", "ViewCheck", "ViewStatus"),
         ),

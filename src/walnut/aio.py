@@ -18,10 +18,11 @@ from walnut.engine import govern, parse, read, write
 from walnut.engine.async_verbs import AsyncEventLog, AsyncUpkeep
 from walnut.engine.handle import Handle
 from walnut.engine.tickets import Bridge
+from walnut.model.contexts import Context
 from walnut.model.event import Json
 from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
 from walnut.model.requests import Direction, Durability, Mode, Order
-from walnut.model.results import Ack, Context, Explanation, MemoryRecord, Page, RevertPlan
+from walnut.model.results import Ack, Explanation, MemoryRecord, Page, RevertPlan
 from walnut.ports import Embedder
 from walnut.system import System
 

@@ -11,10 +11,11 @@ from walnut import opening
 from walnut.engine import govern, parse, read, write
 from walnut.engine.handle import Handle
 from walnut.engine.verbs import EventLog, Upkeep
+from walnut.model.contexts import Context
 from walnut.model.event import Json
 from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
 from walnut.model.requests import Direction, Durability, Mode, Order
-from walnut.model.results import Ack, Context, Explanation, MemoryRecord, Page, RevertPlan
+from walnut.model.results import Ack, Explanation, MemoryRecord, Page, RevertPlan
 from walnut.ports import Embedder
 from walnut.system import System
 

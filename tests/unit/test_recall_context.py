@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from walnut.errors import InvalidArgument
 from walnut.model import ids
+from walnut.model.contexts import Context
 from walnut.model.requests import Order, Packing
-from walnut.model.results import Conflict, Context, Hit, Related
+from walnut.model.results import Conflict, Hit, Related
 from walnut.recall.context import pack as packing
 from walnut.recall.counting import TokenCounter, estimate
 from walnut.recall.excerpt import excerpt

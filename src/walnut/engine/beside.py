@@ -10,9 +10,10 @@ from walnut.engine.handle import Handle
 from walnut.engine.moment import View
 from walnut.engine.related import related
 from walnut.errors import NotFound
+from walnut.model.contexts import Role
 from walnut.model.event import Event
 from walnut.model.requests import Recall
-from walnut.model.results import Hit, Related, Role
+from walnut.model.results import Hit, Related
 from walnut.views.folds import text
 from walnut.views.folds.memories import session_of
 

@@ -11,10 +11,11 @@ from walnut.engine.hydrate import Found
 from walnut.engine.moment import View, look, mended
 from walnut.errors import InvalidArgument, NotFound
 from walnut.model import ids
+from walnut.model.contexts import Context
 from walnut.model.event import Event
 from walnut.model.given import Evidence, When
 from walnut.model.requests import Direction, Listing, Packing, Recall
-from walnut.model.results import Context, Explanation, Hit, MemoryRecord, Page, Version
+from walnut.model.results import Explanation, Hit, MemoryRecord, Page, Version
 from walnut.model.times import WITHIN_MICROSECOND, from_ns, to_ns
 from walnut.policy import limits
 from walnut.views import visibility

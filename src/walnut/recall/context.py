@@ -9,8 +9,9 @@ from operator import attrgetter
 import msgspec
 
 from walnut.errors import InvalidArgument
+from walnut.model.contexts import Context, LeftOut, Line, Role
 from walnut.model.requests import Packing
-from walnut.model.results import Context, Hit, LeftOut, Line, Related, Role
+from walnut.model.results import Hit, Related
 from walnut.recall.counting import TokenCounter, checked, estimate
 from walnut.recall.excerpt import excerpt
 from walnut.recall.lines import Source, day_of, source

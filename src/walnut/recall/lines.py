@@ -7,8 +7,8 @@ from datetime import datetime
 
 import msgspec
 
+from walnut.model.contexts import Role
 from walnut.model.event import Json
-from walnut.model.results import Role
 
 #: How a line begins: hits with a dash, what stands with a hit indented, with the word for it.
 _BEGINS: dict[Role, str] = {

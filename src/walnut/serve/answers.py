@@ -7,19 +7,9 @@ from datetime import datetime
 
 import msgspec
 
+from walnut.model.contexts import Context, LeftOut
 from walnut.model.event import Json
-from walnut.model.results import (
-    Ack,
-    Conflict,
-    Context,
-    Hit,
-    LeftOut,
-    MemoryRecord,
-    PlanItem,
-    Related,
-    RevertPlan,
-    Version,
-)
+from walnut.model.results import Ack, Conflict, Hit, MemoryRecord, PlanItem, Related, RevertPlan, Version
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
