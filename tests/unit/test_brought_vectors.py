@@ -96,11 +96,12 @@ def test_another_scope_is_not_searched_and_changes_no_score() -> None:
     with walnut.open("memory://", scope="global") as root:
         ours, theirs = root.bind(scope="user:a"), root.bind(scope="user:b")
         fill(ours)
-        before = ours.recall("sea", embedding=SEA, explain=True)
+        sea = [1.0, 0.2, 0.0]
+        before = ours.recall("sea", embedding=sea, explain=True)
         for number in range(20):
-            theirs.remember(f"sea {number}", embedding=[1.0, number / 10, 0.0])
-        assert ours.recall("sea", embedding=SEA, explain=True) == before
-        assert {hit.scope for hit in ours.recall("sea", embedding=SEA, k=100)} == {"user:a"}
+            theirs.remember(f"sea {number}", embedding=[1.0, 0.2 + number / 1000, 0.0])
+        assert ours.recall("sea", embedding=sea, explain=True) == before
+        assert {hit.scope for hit in ours.recall("sea", embedding=sea, k=100)} == {"user:a"}
 
 
 def test_V3_a_replay_has_the_same_vectors_and_scores(tmp_path: Path) -> None:

@@ -140,7 +140,8 @@ class Cache:
         if form == 0:
             for statement in _SCHEMA:
                 db.execute(statement)
-            db.execute("INSERT INTO about VALUES (?, 0)", (self._log_id,))
+            begins_at = int.from_bytes(self._system.random(6))  # not where a cache that was thrown away stood
+            db.execute("INSERT INTO about VALUES (?, ?)", (self._log_id, begins_at))
             db.execute(f"PRAGMA user_version = {_FORM}")
         ours = form in (0, _FORM) and db.execute("SELECT log_id FROM about").fetchone() == (self._log_id,)
         db.execute("COMMIT")
