@@ -39,6 +39,10 @@ _OFF: dict[str, dict[str, float]] = {
     "repetitions": {"duplicate": 0.0},
     "text against the best thinkable": {"text_full": 0.0},
     "recency": {"recency": 0.0},
+    "times named": {"time": 0.0},
+    "exact identifiers, phrases": {"exact": 0.0},
+    "the latest, the first": {"order": 0.0},
+    "when": {"when": 0.0},
 }
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from walnut.errors import InvalidArgument
 from walnut.model.requests import Mode, Recall
+from walnut.recall.asked import Asked, asked
 from walnut.views.folds import terms, text
 from walnut.views.visibility import Moment
 
@@ -53,6 +54,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: float = 2.0
     recency: float = 0.05
     recency_half_life: int = 30 * 86_400 * 10**9
+    #: Of what occurred at a time that the query names; of what holds an identifier or a quoted phrase of the query;
+    #: of the latest where the query asks for it (or the first); of what says when where the query asks when.
+    time: float = 0.8
+    exact: float = 2.0
+    order: float = 0.2
+    when: float = 0.3
     confidence: float = 0.05
     #: Of a memory that states none.
     confidence_unstated: float = 0.5
@@ -89,6 +96,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...]
     vector: NDArray[np.int8] | None
     first_person: bool
+    asked: Asked
     pool: int
     near: int
     settings: Settings
@@ -117,9 +125,14 @@ def plan(
     if request.k < 1:
         raise InvalidArgument("k is below 1", where="k", hint="ask for at least one hit")
     if request.mode not in _MODES:
-        raise InvalidArgument("unknown mode", where="mode", hint=f"one of {', '.join(_MODES)}")
+        told = "there is no graph to search yet" if str(request.mode) == "graph" else "unknown mode"
+        raise InvalidArgument(told, where="mode", hint=f"one of {', '.join(_MODES)}")
     by_words = request.mode in ("hybrid", "keyword")
-    paths, vector = _nearness(snapshot, request, readable, below=below, settings=settings)
+    query = request.query
+    wanted, said = asked(query, now=moment.valid_at)
+    paths, vector = _nearness(
+        snapshot, request, said.rest if by_words else query, readable, below=below, settings=settings
+    )
     if request.mode == "vector":
         settings = msgspec.structs.replace(settings, session=0.0, speaker=0.0, short=0.0, question=0.0, duplicate=0.0)
     k = min(request.k, _MOST_HITS)
@@ -129,10 +142,11 @@ def plan(
         below=below,
         moment=moment,
         scopes=tuple(text.scope_numbers(snapshot.db, readable, below=below)) if request.mode != "recent" else (),
-        terms=tuple(terms.query_terms(request.query, most=settings.most_terms)) if by_words else (),
+        terms=tuple(terms.query_terms(said.indexed, most=settings.most_terms)) if by_words else (),
         paths=paths,
         vector=vector,
-        first_person=not _FIRST_PERSON.isdisjoint(terms.words(request.query, query=True)),
+        first_person=not _FIRST_PERSON.isdisjoint(terms.words(query, query=True)),
+        asked=wanted if by_words else Asked(),
         pool=max(settings.pool, 2 * k),
         near=max(settings.near, k),
         settings=settings,
@@ -140,9 +154,9 @@ def plan(
 
 
 def _nearness(
-    snapshot: Snapshot, request: Recall, readable: Sequence[str], *, below: bool, settings: Settings
+    snapshot: Snapshot, request: Recall, about: str, readable: Sequence[str], *, below: bool, settings: Settings
 ) -> tuple[tuple[str, ...], NDArray[np.int8] | None]:
-    """The scopes whose vectors are looked at, and the query's; None when it has none."""
+    """The scopes whose vectors are looked at, and the vector of what the query is about; None when it has none."""
     worded = bool(terms.words(request.query, query=True))
     if request.mode not in ("hybrid", "vector") or not (worded or request.embedding):
         return (), None
@@ -153,5 +167,5 @@ def _nearness(
         return tuple(paths), None
     from walnut.embed import static  # numpy takes long to load
 
-    vector = static.table().embed([request.query])[0]
+    vector = static.table().embed([about])[0]
     return tuple(paths), vector if vector.any() else None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walnut.model.results import Part
+from walnut.recall.asked import Asked, closeness, exactness, lateness, tells_when
 from walnut.recall.bm25 import Statistics, bm25
 from walnut.recall.plan import Settings
 from walnut.views.folds.terms import number
@@ -23,7 +24,7 @@ _USER = frozenset(map(number, ("user", "human")))
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
     """A hit before its text is read: the version's LSN, its memory's 17-byte key, the score and its parts.
 
-    `repeats`: LSNs of older candidates that say the same, newest first.
+    `repeats`: LSNs of the other candidates that say the same, newest first.
     """
 
     lsn: int
@@ -45,6 +46,7 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     text: Statistics
     near: Sequence[Mapping[int, float]]
     first_person: bool
+    asked: Asked
     newest: int | None
     sources: Mapping[int, int] = {}
 
@@ -54,20 +56,23 @@ def rank(
 ) -> Iterator[Scored]:
     """Candidates (each with its memory's key), best first, of equals the newer first.
 
-    Of versions by one speaker in the same words the latest counts, the others come last and are its `repeats`.
+    Of versions by one speaker in the same words the latest counts, or the one nearest to a time that the query names;
+    the others come last and are its `repeats`.
     """
     docs = [doc for doc, _ in candidates]
     shares = np.fromiter((_share(doc.says, settings) for doc in docs), np.float64, len(docs))
     texts = _texts(docs, shares, signals.text, settings)
-    repeats = _repeats(docs)
-    older = {lsn for lsns in repeats.values() for lsn in lsns}
+    asked = _asked(docs, signals.asked, settings)
+    repeats = _repeats(docs, [time + order for time, _, order, _ in zip(*asked, strict=True)])
+    others = {lsn for lsns in repeats.values() for lsn in lsns}
     columns = (
         texts,
         _nears(docs, shares, signals.near, settings),
         _sessions(docs, texts, settings),
         _speakers(docs, signals, settings),
         [-settings.question * doc.asks for doc in docs],
-        [-settings.duplicate * (doc.lsn in older) for doc in docs],
+        [-settings.duplicate * (doc.lsn in others) for doc in docs],
+        *asked,
         *_bounded(docs, signals, settings),
     )
     ranked = sorted(
@@ -77,7 +82,9 @@ def rank(
     return (_scored(*each, repeats=repeats.get(-each[1], ()), explain=explain) for each in ranked)
 
 
-_PARTS = ("text", "vector", "session", "speaker", "question", "duplicate", "recency", "confidence", "evidence")
+_ASKED = ("time", "exact", "order", "when")
+_BOUNDED = ("recency", "confidence", "evidence")
+_PARTS = ("text", "vector", "session", "speaker", "question", "duplicate", *_ASKED, *_BOUNDED)
 
 
 def _scored(
@@ -140,15 +147,32 @@ def _speakers(docs: Sequence[Doc], signals: Signals, settings: Settings) -> list
     return found
 
 
-def _repeats(docs: Sequence[Doc]) -> dict[int, tuple[int, ...]]:
-    """LSN -> LSNs of the older ones that repeat it, newest first; of those that are repeated at all."""
+def _repeats(docs: Sequence[Doc], close: Sequence[float]) -> dict[int, tuple[int, ...]]:
+    """LSN of the one that counts -> LSNs of the others in the same words, newest first; of those that are repeated."""
     if len({doc.echo for doc in docs}) == len(docs):
         return {}
-    same: dict[int, list[tuple[int, int]]] = {}
-    for doc in docs:
-        same.setdefault(doc.echo, []).append((doc.occurred, doc.lsn))
-    ordered = ([lsn for _, lsn in sorted(each, reverse=True)] for each in same.values() if len(each) > 1)
-    return {latest: tuple(older) for latest, *older in ordered}
+    same: dict[int, list[tuple[float, int, int]]] = {}
+    for doc, here in zip(docs, close, strict=True):
+        same.setdefault(doc.echo, []).append((here, doc.occurred, doc.lsn))
+    found = {}
+    for each in same.values():
+        counts = max(each)
+        others = sorted((one[1:] for one in each if one is not counts), reverse=True)
+        if others:
+            found[counts[-1]] = tuple(lsn for _, lsn in others)
+    return found
+
+
+def _asked(docs: Sequence[Doc], wanted: Asked, settings: Settings) -> tuple[list[float], ...]:
+    """Time, identifiers and phrases, order, when: nothing where the query asks for none of them."""
+    nothing = [0.0] * len(docs)
+    weighed = (
+        (settings.time, closeness(docs, wanted.windows) if wanted.windows else ()),
+        (settings.exact, exactness(docs, wanted.needles) if wanted.needles else ()),
+        (settings.order * wanted.towards, lateness(docs) if wanted.towards else ()),
+        (settings.when, tells_when(docs) if wanted.when else ()),
+    )
+    return tuple([weight * value for value in values] if values else nothing for weight, values in weighed)
 
 
 def _bounded(docs: Sequence[Doc], signals: Signals, settings: Settings) -> tuple[list[float], ...]:
