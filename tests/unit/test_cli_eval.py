@@ -102,7 +102,9 @@ def alone(folder: Path, *lines: object) -> list[str]:
 def test_a_file_with_its_conversations_is_asked_in_a_store_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    better = [{"id": f"c2/{number}", "text": f"The dog of Ada, for the {number}th time"} for number in range(12)]
+    better = [
+        {"id": f"c2/{number}", "speaker": "Ada", "text": f"The dog of Ada, time {number}"} for number in range(12)
+    ]
     other = {"type": "conversation", "id": "c2", "sessions": [{"turns": better}]}
     assert main(alone(tmp_path, CONVERSATION, other, ASKED)) == 0
     pets, _ = json.loads(capsys.readouterr().out)
