@@ -14,6 +14,7 @@ from walnut.ports import Batch
 from walnut.recall.plan import SETTINGS, Settings
 from walnut.recall.rank import Scored
 from walnut.recall.search import search
+from walnut.recall.texts import Texts
 from walnut.recall.vectors import Vectors
 from walnut.system import System
 from walnut.undo import plan as undoing
@@ -36,6 +37,7 @@ class World:
         self.upto = upto
         self.db = sqlite3.connect(":memory:", isolation_level=None)
         self.folds = (MemoriesFold(), TextFold(), VectorsFold())
+        self.texts = Texts(System())
         self.vectors = Vectors(System())
         for fold in self.folds:
             for statement in fold.schema:
@@ -122,7 +124,9 @@ class World:
         snapshot = self.snapshot()
         moment = Moment(snapshot.lsn if at is None else at, valid_at)
         request = Recall(query=query, explain=True, **given)
-        found = search(snapshot, self.vectors, request, ancestors(scope), moment, below=below, settings=settings)
+        found = search(
+            snapshot, self.vectors, request, ancestors(scope), moment, below=below, texts=self.texts, settings=settings
+        )
         return list(found)
 
     def found(self, query: str, **given: Any) -> list[int]:

@@ -16,8 +16,8 @@ from walnut.system import System
 
 if TYPE_CHECKING:
     from walnut.reactors.embedding import Embedded
-    from walnut.recall.counts import Counts
     from walnut.recall.models import Models
+    from walnut.recall.texts import Texts
     from walnut.recall.vectors import Vectors
     from walnut.views.runner import Views
 
@@ -43,7 +43,7 @@ class Store:
         self._open_views = open_views
         self._views: Views | None = None
         self._vectors: Vectors | None = None
-        self._counts: Counts | None = None
+        self._texts: Texts | None = None
         self._models: Models | None = None
         self.system = system
         self.desk = NoteDesk(system, self._write_note)
@@ -62,13 +62,13 @@ class Store:
         return kept
 
     @property
-    def counts(self) -> Counts:
-        """The same of the counts of terms."""
-        kept = self._counts
+    def texts(self) -> Texts:
+        """The same of the view of texts."""
+        kept = self._texts
         if kept is None:
-            from walnut.recall.counts import Counts
+            from walnut.recall.texts import Texts
 
-            kept = self._counts = Counts(self.system)
+            kept = self._texts = Texts(self.system)
         return kept
 
     @property

@@ -32,7 +32,7 @@ def search(handle: Handle, view: View, request: Recall, asked: Sequence[Asked]) 
         view.moment,
         below=request.below,
         asked=asked,
-        counts=handle.store.counts,
+        texts=handle.store.texts,
         exact=handle.binding.lsn is not None,  # what is asked of a past LSN is answered as a replay would
     )
     return _Places(handle, view, request, ranked).hits()

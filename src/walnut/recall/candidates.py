@@ -10,17 +10,18 @@ from walnut.views.folds import text
 from walnut.views.folds.text import Doc
 
 if TYPE_CHECKING:
+    from walnut.recall.texts import Texts
     from walnut.recall.vectors import Nearness
     from walnut.views.reader import Snapshot
 
-#: Candidates whose rows and visibility are looked up at once.
-_CHUNK = 250
+#: Candidates whose rows and visibility are looked up at once, at least.
+_LEAST = 50
 
 #: By LSN: what ranking needs of a version, and its memory's 17-byte key.
 Candidates = dict[int, tuple[Doc, bytes]]
 
 
-def by_words(snapshot: Snapshot, prepared: Plan, weights: Mapping[int, float]) -> Candidates:
+def by_words(snapshot: Snapshot, prepared: Plan, texts: Texts, weights: Mapping[int, float]) -> Candidates:
     """Enough versions that are current and pass the filters, those first that hold the heaviest terms.
 
     Repetitions of one another count as one, within limits.
@@ -29,18 +30,19 @@ def by_words(snapshot: Snapshot, prepared: Plan, weights: Mapping[int, float]) -
     seen: set[int] = set()
     living: Candidates = {}
     terms = iter(sorted(weights, key=lambda term: (-weights[term], term)))
-    while not _enough(living.values(), prepared.pool, prepared):
+    while missing := _missing(living.values(), prepared.pool, prepared):
         _gather(snapshot, prepared, terms, weights, waiting=waiting, seen=seen)
         if not waiting:
             break
         order = sorted(waiting, reverse=True)
         order.sort(key=waiting.__getitem__, reverse=True)  # stable: of equals the newer stays first
-        for start in range(0, len(order), _CHUNK):
-            chunk = order[start : start + _CHUNK]
-            living |= _living(snapshot, prepared, chunk)
+        start = 0
+        while start < len(order) and missing:
+            chunk = order[start : start + max(missing + missing // 2 if start else missing, _LEAST)]
+            start += len(chunk)
+            living |= _living(snapshot, prepared, texts, chunk)
             seen.update(chunk)
-            if _enough(living.values(), prepared.pool, prepared):
-                break
+            missing = _missing(living.values(), prepared.pool, prepared)
         waiting.clear()
     return living
 
@@ -71,7 +73,7 @@ def _gather(
             return
 
 
-def by_nearness(snapshot: Snapshot, prepared: Plan, near: Nearness, *, known: Candidates) -> Candidates:
+def by_nearness(snapshot: Snapshot, prepared: Plan, texts: Texts, near: Nearness, *, known: Candidates) -> Candidates:
     """The nearest versions that are current and pass the filters, beside those `known` already."""
     living: Candidates = {}
     looked = set[int]()
@@ -83,23 +85,25 @@ def by_nearness(snapshot: Snapshot, prepared: Plan, near: Nearness, *, known: Ca
         looked.update(chunk)
         tags = prepared.request.tags
         fitting = text.tagged(snapshot.db, prepared.scopes, chunk, tags) if tags else chunk
-        living |= _living(snapshot, prepared, [lsn for lsn in fitting if lsn not in known])
-        if _enough([*living.values(), *(known[lsn] for lsn in order if lsn in known)], prepared.near, prepared):
+        living |= _living(snapshot, prepared, texts, [lsn for lsn in fitting if lsn not in known])
+        found = [*living.values(), *(known[lsn] for lsn in order if lsn in known)]
+        missing = _missing(found, prepared.near, prepared)
+        if not missing:
             return living
 
 
-def _enough(found: Collection[tuple[Doc, bytes]], wanted: int, prepared: Plan) -> bool:
-    """Whether so many say different things, or far more were found and one thing was said again and again."""
-    if len(found) < wanted:
-        return False
-    return len(found) >= prepared.settings.most_repeats * wanted or len({doc.echo for doc, _ in found}) >= wanted
+def _missing(found: Collection[tuple[Doc, bytes]], wanted: int, prepared: Plan) -> int:
+    """How many more are wanted that say different things; none if one thing was said again and again."""
+    if len(found) >= prepared.settings.most_repeats * wanted:
+        return 0
+    return max(0, wanted - len({doc.echo for doc, _ in found}))
 
 
-def _living(snapshot: Snapshot, prepared: Plan, lsns: Sequence[int]) -> Candidates:
+def _living(snapshot: Snapshot, prepared: Plan, texts: Texts, lsns: Sequence[int]) -> Candidates:
     request = prepared.request
     docs = [
         doc
-        for doc in text.docs(snapshot.db, lsns)
+        for doc in texts.docs(snapshot, lsns)
         if (request.since is None or doc.occurred >= request.since)
         and (request.until is None or doc.occurred < request.until)
         and (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from walnut.model.requests import Recall
@@ -14,8 +14,8 @@ from walnut.recall.rank import Scored, Signals, rank
 from walnut.views.folds import terms, text
 
 if TYPE_CHECKING:
-    from walnut.recall.counts import Counts
     from walnut.recall.models import Asked
+    from walnut.recall.texts import Texts
     from walnut.recall.vectors import Nearness, Vectors
     from walnut.views.reader import Snapshot
     from walnut.views.visibility import Moment
@@ -30,15 +30,15 @@ def search(
     readable: Sequence[str],
     moment: Moment,
     *,
+    texts: Texts,
     below: bool = False,
     asked: Sequence[Asked] = (),
-    counts: Counts | None = None,
     exact: bool = True,
     settings: Settings = SETTINGS,
 ) -> Iterator[Scored]:
     """Hits in the readable scopes (nearest first; `below`: and in all below the nearest) at the moment, best first.
 
-    There are more than `k` where more were looked at. `vectors` and `counts` are what is kept between
+    There are more than `k` where more were looked at. `vectors` and `texts` are what is kept between
     searches. `asked`: the query's vectors by other models, those first that know best; the static ones count for what
     has none of theirs. Not `exact`: the candidates by nearness may be the likely ones; their scores are exact.
 
@@ -48,16 +48,7 @@ def search(
     prepared = plan(snapshot, request, readable, moment, below=below, settings=settings)
     if request.mode == "recent":
         return _recent(snapshot, prepared)
-    frequencies = _frequencies(snapshot, prepared, counts)
-    return _found(snapshot, prepared, vectors, asked, frequencies, exact=exact)
-
-
-def _frequencies(snapshot: Snapshot, prepared: Plan, counts: Counts | None) -> dict[int, int]:
-    """How many versions hold each term of the query."""
-    scopes, wanted, upto = prepared.scopes, prepared.terms, prepared.upto
-    if counts is not None:
-        return counts.of(snapshot, scopes, wanted, upto=upto)
-    return {term: text.frequency(snapshot.db, scopes, term, upto=upto) for term in wanted}
+    return _found(snapshot, prepared, vectors, asked, texts=texts, exact=exact)
 
 
 def _found(
@@ -65,22 +56,23 @@ def _found(
     prepared: Plan,
     vectors: Vectors,
     asked: Sequence[Asked],
-    frequencies: Mapping[int, int],
     *,
+    texts: Texts,
     exact: bool,
 ) -> Iterator[Scored]:
     db, upto = snapshot.db, prepared.upto
     totals = text.totals(db, prepared.scopes, upto=upto)
+    frequencies = texts.counts(snapshot, prepared.scopes, prepared.terms, upto=upto)
     query, factor = prepared.request.query, prepared.settings.identifier
     wholes = {term: factor * parts for term, parts in terms.query_identifiers(query).items()}
     known = statistics(frequencies, totals, forms=terms.query_forms(query), factors=wholes)
     weights = {term: known.idf[term] for term, count in frequencies.items() if count}
-    found = candidates.by_words(snapshot, prepared, weights)
+    found = candidates.by_words(snapshot, prepared, texts, weights)
     nears: list[Nearness] = [each.near(snapshot, prepared.paths, upto=upto) for each in asked]
     if prepared.vector is not None:
         nears.append(vectors.near(snapshot, prepared.paths, prepared.vector, upto=upto, exact=exact))
     for near in nears:
-        found |= candidates.by_nearness(snapshot, prepared, near, known=found)
+        found |= candidates.by_nearness(snapshot, prepared, texts, near, known=found)
     hybrid = prepared.request.mode == "hybrid"
     return rank(
         list(found.values()),

@@ -1,10 +1,10 @@
-"""Counts of terms that are kept between searches: always those of the moment and the file that are asked about."""
+"""What is kept of the text index between searches: always that of the moment and the file that are asked about."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.small_world import World
-from walnut.recall.counts import Counts
+from walnut.recall.texts import Texts
 from walnut.system import System
 from walnut.views.folds import text
 from walnut.views.folds.terms import number
@@ -14,7 +14,7 @@ _WORDS = ("ant", "bee", "cat")
 
 @given(st.lists(st.one_of(st.sampled_from(_WORDS), st.integers(0, 10)), max_size=20))
 def test_counts_kept_are_those_counted_anew_at_any_moment(steps: list[str | int]) -> None:
-    world, counts = World(), Counts(System())
+    world, texts = World(), Texts(System())
     wanted = [number(word) for word in _WORDS]
     for step in steps:
         if isinstance(step, str):
@@ -24,20 +24,22 @@ def test_counts_kept_are_those_counted_anew_at_any_moment(steps: list[str | int]
         scopes = tuple(text.scope_numbers(snapshot.db, ["user:a"], below=False))
         upto = max(0, snapshot.lsn - step)
         anew = {term: text.frequency(snapshot.db, scopes, term, upto=upto) for term in wanted}
-        assert counts.of(snapshot, scopes, wanted, upto=upto) == anew
+        assert texts.counts(snapshot, scopes, wanted, upto=upto) == anew
     world.close()
 
 
-def test_counts_of_a_file_that_was_replaced_are_forgotten() -> None:
-    worlds, counts, wanted = (World(), World()), Counts(System()), [number("ant")]
+def test_what_is_of_a_file_that_was_replaced_is_forgotten() -> None:
+    worlds, texts, wanted = (World(), World()), Texts(System()), [number("ant")]
     for world, times in zip(worlds, (1, 3), strict=True):
         for _ in range(times):
-            world.write("ant")
+            world.write(f"ant {times}")
     old, new = (world.snapshot() for world in worlds)
     new.generation = 1
-    assert counts.of(old, (1,), wanted, upto=1) == {wanted[0]: 1}
-    assert counts.of(new, (1,), wanted, upto=3) == {wanted[0]: 3}
-    assert counts.of(old, (1,), wanted, upto=1) == {wanted[0]: 1}
-    assert counts.of(new, (1,), wanted, upto=3) == {wanted[0]: 3}
+    assert texts.counts(old, (1,), wanted, upto=1) == {wanted[0]: 1}
+    assert texts.counts(new, (1,), wanted, upto=3) == {wanted[0]: 3}
+    assert texts.counts(old, (1,), wanted, upto=1) == {wanted[0]: 1}
+    assert texts.counts(new, (1,), wanted, upto=3) == {wanted[0]: 3}
+    for snapshot in (old, new, old, new, new):
+        assert texts.docs(snapshot, [1, 3, 9]) == text.docs(snapshot.db, [1, 3, 9])
     for world in worlds:
         world.close()
