@@ -44,7 +44,7 @@ class Indexes:
         Then, or when many rows came since, they are seen to in the background.
         """
         rows = len(part.lsns)
-        if rows < LEAST or codes.library() is None:
+        if rows < LEAST:
             return None
         ready = self._ready.get(scope)
         if ready is None or ready.generation != generation:
@@ -79,12 +79,14 @@ class Indexes:
             def work() -> None:
                 try:
                     self._prepare(scope, part, generation)
-                except (RuntimeError, MemoryError):  # of faiss: the exact scan goes on answering
+                except (RuntimeError, MemoryError):  # faiss is missing, or fails: the exact scan goes on answering
                     self._given_up[scope] = len(part.lsns)
 
             self._building = self._system.start_thread(work, name="walnut-nearness")
 
     def _prepare(self, scope: str, part: Part, generation: int) -> None:
+        if codes.library() is None:  # loaded here, for it takes long
+            raise RuntimeError("faiss is not installed")
         path = None if self._folder is None else f"{self._folder}/{codes.file_name(scope)}"
         old, made_for, rows = self._fitting(scope, part, path), 0, len(part.lsns)
         if old is not None:
