@@ -6,6 +6,7 @@ from tests.mutants.bugs.admission import BUGS as ADMISSION
 from tests.mutants.bugs.disk import BUGS as DISK
 from tests.mutants.bugs.found import BUGS as FOUND
 from tests.mutants.bugs.moments import BUGS as MOMENTS
+from tests.mutants.bugs.nearness import BUGS as NEARNESS
 from tests.mutants.bugs.processes import BUGS as PROCESSES
 from tests.mutants.bugs.recovery import BUGS as RECOVERY
 from tests.mutants.bugs.requests import BUGS as REQUESTS
@@ -20,5 +21,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *VIEWS,
     *MOMENTS,
     *REQUESTS,
+    *NEARNESS,
     *FOUND,
 )

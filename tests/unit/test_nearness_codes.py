@@ -102,7 +102,7 @@ def test_what_is_not_coded_yet_is_compared_exactly(part: rows.Part) -> None:
 
 def test_more_than_codes_are_good_for_is_found_by_a_scan(part: rows.Part, coded: Codes) -> None:
     query = static.table().embed(["dog"])[0]
-    for count in (codes.SHORTLIST // codes.TRUSTED + 1, 3000, 10**6):
+    for count in (codes.SHORTLIST // codes.TRUSTED + 1, codes.SHORTLIST - 1, 3000, 10**6):
         assert Likely([part], [coded], query).best(count) == Scan([part], query).best(count)
     few = part_of(np.repeat(part.matrix[:1].astype(np.int8), 50, axis=0))
     assert len(Likely([few], [built(few)], few.matrix[0].astype(np.int8)).best(60)) == 50

@@ -83,9 +83,8 @@ class Codes:
         """The same; None when it is not what was written."""
         start = len(_MAGIC) + 4
         body = data[start:]
-        if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : start] != google_crc32c.value(body).to_bytes(
-            4, "little"
-        ):
+        checksum: int = google_crc32c.value(body)
+        if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : start] != checksum.to_bytes(4, "little"):
             return None
         end = 4 + int.from_bytes(body[:4], "little")
         meta = msgspec.json.decode(body[4:end], type=Meta)

@@ -114,8 +114,8 @@ BUGS = (
     Mutant(
         "an-ended-version-uncovers-an-older-one",
         "views/visibility.py",
-        "    begun = [event for event in _candidates(past) if begins(event) <= moment.valid_at]\n",
-        "    begun = [e for e in _candidates(past) if begins(e) <= moment.valid_at < (expires(e) or END_OF_TIME)]\n"
+        "    begun = [event for event in living(past) if begins(event) <= moment.valid_at]\n",
+        "    begun = [e for e in living(past) if begins(e) <= moment.valid_at < (expires(e) or END_OF_TIME)]\n"
         "    begun = [e for e in begun if not expired(e, moment.valid_at)]\n",
         f"{_TIME}test_T1_a_version_ends_at_its_valid_until_and_nothing_older_comes_back",
         "T1",

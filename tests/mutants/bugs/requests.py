@@ -59,7 +59,7 @@ BUGS = (
     Mutant(
         "every-scope-is-readable",
         "engine/hydrate.py",
-        "    return found if readable else None\n",
+        "    return found if readable(handle, found.event, below=below) else None\n",
         "    return found\n",
         "tests/unit/test_engine_read.py::test_V4_a_view_that_lies_is_not_believed",
         "V4",

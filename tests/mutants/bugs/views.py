@@ -124,7 +124,7 @@ BUGS = (
     Mutant(
         "applier-without-a-lock",
         "views/runner.py",
-        '                with file_lock(self._system, f"{self._folder}/applier.lock", patience=patience) as held:\n'
+        '                with file_lock(self._system, f"{self.folder}/applier.lock", patience=patience) as held:\n'
         "                    yield held\n",
         "                yield True\n",
         f"{_TROUBLE}test_V6_while_another_applies_what_needs_it_is_a_lag_and_what_does_not_is_answered",
@@ -245,8 +245,8 @@ BUGS = (
     Mutant(
         "snapshots-are-not-transactions",
         "views/live.py",
-        '            db.execute("BEGIN")\n            return identity',
-        "            return identity",
+        '            db.execute("BEGIN")\n            return generation',
+        "            return generation",
         f"{_FILES}test_V6_a_snapshot_stays_as_it_is_while_others_apply",
         "V6",
         "a read sees the state change between two of its questions",
