@@ -1,7 +1,7 @@
 """`python scripts/distil_vectors.py WEIGHTS OUTPUT`: make the table of static vectors from a model's weights.
 
 WEIGHTS is a folder with `model.safetensors` and `vocab.txt` of all-MiniLM-L6-v2; OUTPUT gets `pieces.txt`, `rows.i8`
-and `scales.f16`. How and why is in `src/walnut/embed/minilm/CARD.md`. Needs numpy alone, and two minutes.
+and `scales.f16`. How and why is in `src/walnut/embed/minilm/CARD.md`. Needs numpy alone, and a minute of one CPU.
 """
 
 from __future__ import annotations
