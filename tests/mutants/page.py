@@ -31,6 +31,7 @@ _TITLES = {
     "log": "The log",
     "views": "The views",
     "engine": "Requests",
+    "recall": "Recall",
     "undo": "Undo",
     "model": "Scopes",
 }
