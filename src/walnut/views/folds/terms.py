@@ -23,10 +23,11 @@ _HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff
 _KANA_HANGUL = "\u3041-\u30ff\u31f0-\u31ff\u1100-\u11ff\uac00-\ud7af"
 _DENSE = f"{_HAN}{_KANA_HANGUL}\u0e01-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17dd"  # and Thai, Lao, Burmese, Khmer
 _INDIC = "\u0900-\u0963\u0966-\u0dff"  # their vowel signs are marks, which `\w` leaves out
-_ASCII_WORD = re.compile("[a-z0-9]+")
+#: Lower case for letters, a blank for all that is neither letter nor digit.
+_ASCII_WORDS = "".join(chr(code).lower() if chr(code).isalnum() else " " for code in range(128))
 _RUN = re.compile(f"([{_DENSE}]+)|((?:(?![{_DENSE}])[^\\W_]|[{_INDIC}])+)")
 _IDENTIFIER = re.compile("[a-z0-9]+(?:[-_./:@+#][a-z0-9]+)+")
-_JOINT = re.compile("[-_./:@+#][a-z0-9]")
+_JOINT = re.compile("[-_./:@+#][A-Za-z0-9]")
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 # Accents of Latin, Greek and Cyrillic; points of Hebrew; vowel marks and the stretcher of Arabic; joiners.
 _MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u200b-\u200d\ufe00-\ufe0f]")
@@ -95,7 +96,7 @@ def query_terms(text: str, *, most: int) -> list[int]:
 def query_identifiers(text: str) -> dict[int, int]:
     """The terms of a query that stand for identifiers, each with how many words it holds together."""
     found = _words(text[:MOST_QUERY], query=True)[2]
-    return {_whole(each): len(_ASCII_WORD.findall(each)) for each in found}
+    return {_whole(each): len(each.translate(_ASCII_WORDS).split()) for each in found}
 
 
 def _whole(identifier: str) -> int:
@@ -113,8 +114,7 @@ def query_forms(text: str) -> dict[int, frozenset[int]]:
 def _words(text: str, *, query: bool) -> tuple[list[str], list[str], list[str]]:
     """The words folded, the same words as they are but for case, and the identifiers."""
     if text.isascii():
-        text = text.lower()
-        found = _ASCII_WORD.findall(text)
+        found = text.translate(_ASCII_WORDS).split()  # a third of the time that a pattern takes
         return found, found, _identifiers(text)
     named = _EMOJI.sub(_emoji_words, text)
     folded = _fold(named)
@@ -123,7 +123,7 @@ def _words(text: str, *, query: bool) -> tuple[list[str], list[str], list[str]]:
 
 
 def _identifiers(text: str) -> list[str]:
-    found = _IDENTIFIER.findall(text) if _JOINT.search(text) else []
+    found = _IDENTIFIER.findall(text.lower()) if _JOINT.search(text) else []
     return [each for each in found if not each.replace("-", "").isalpha()]
 
 
