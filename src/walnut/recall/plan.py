@@ -44,7 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: answers the words, words count for less.
     text_full: float = 0.25
     vector: float = 1.0
-    session: float = 0.5
+    #: Of the mean of text and vector part of the best candidate in the session.
+    session: float = 1.0
     speaker: float = 0.5
     #: A version with fewer distinct words that say something loses up to this share of its text and vector parts.
     short: float = 0.5

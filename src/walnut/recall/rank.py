@@ -65,10 +65,11 @@ def rank(
     asked = _asked(docs, signals.asked, settings)
     repeats = _repeats(docs, [time + order for time, _, order, _ in zip(*asked, strict=True)])
     others = {lsn for lsns in repeats.values() for lsn in lsns}
+    nears = _nears(docs, shares, signals.near, settings)
     columns = (
         texts,
-        _nears(docs, shares, signals.near, settings),
-        _sessions(docs, texts, settings),
+        nears,
+        _sessions(docs, texts, nears, settings),
         _speakers(docs, signals, settings),
         [-settings.question * doc.asks for doc in docs],
         [-settings.duplicate * (doc.lsn in others) for doc in docs],
@@ -121,15 +122,16 @@ def _nears(
     return nears
 
 
-def _sessions(docs: Sequence[Doc], texts: Sequence[float], settings: Settings) -> list[float]:
-    """The best text of any candidate in the same session; a version's own where it has none."""
+def _sessions(docs: Sequence[Doc], texts: Sequence[float], nears: Sequence[float], settings: Settings) -> list[float]:
+    """The best candidate of the same session, by text and vector together; a version's own where it has none."""
+    together = [(said + meant) / 2 for said, meant in zip(texts, nears, strict=True)]
     best: dict[int | None, float] = {}
-    for doc, said in zip(docs, texts, strict=True):
-        if said > best.get(doc.session, 0.0):
-            best[doc.session] = said
+    for doc, value in zip(docs, together, strict=True):
+        if value > best.get(doc.session, 0.0):
+            best[doc.session] = value
     return [
-        settings.session * (said if doc.session is None else best.get(doc.session, 0.0))
-        for doc, said in zip(docs, texts, strict=True)
+        settings.session * (value if doc.session is None else best.get(doc.session, 0.0))
+        for doc, value in zip(docs, together, strict=True)
     ]
 
 
