@@ -122,7 +122,7 @@ WRONG: list[dict[str, Any]] = [
     *({"tags": tags} for tags in WRONG_TAGS),
     {"tags": [f"{n}" for n in range(65)]},
     *({"since": when} for when in ("yesterday", "2026-13-01", "2026-01-01T00:00:00", 5, 1e20, "\ud800", "")),
-    *({"until": when} for when in ("yesterday", object(), "9999-99-99", float("inf"))),
+    *({"until": when} for when in ("yesterday", ["2026-01-01"], "9999-99-99", float("inf"))),
     *({"min_confidence": share} for share in (-0.1, 1.1, float("nan"), "1", True, float("inf"))),
     *({"min_lsn": lsn} for lsn in (-1, 2**63, "1", 1.5, True)),
     *({"below": below} for below in ("yes", 1, None)),
