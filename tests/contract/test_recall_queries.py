@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -93,7 +93,7 @@ def test_what_is_no_string_is_no_query(m: Memory, wrong: Any) -> None:
     [
         ("otter AND zyzzyva", "otter zyzzyva"),
         ("NEAR(otter zyzzyva, 2)", "near otter zyzzyva 2"),
-        ('"otter" OR NOT (zyzzyva)', "otter zyzzyva"),
+        ("otter OR NOT (zyzzyva)", "otter zyzzyva"),
         ("^otter* -zyzzyva", "otter zyzzyva"),
         ("OTTER", "otter"),
         ("ott\u200ber", "otter"),
@@ -117,7 +117,7 @@ def test_columns_of_the_index_can_not_be_named(m: Memory) -> None:
 
 WRONG_TAGS: tuple[Any, ...] = ("a", b"a", 5, [5], [None], [""], ["x" * 129], ["\ud800"], ["t", []])
 WRONG: list[dict[str, Any]] = [
-    *({"k": k} for k in (0, -1, 10**6, 2**70, -(2**70), "5", 2.0, None, True, float("nan"))),
+    *({"k": k} for k in (0, -1, 10**6, 2**70, -(2**70), "5", 2.0, True, float("nan"))),
     *({"mode": mode} for mode in ("graph", "", "HYBRID", "hybrid ", "\ud800", None, 5, ["hybrid"])),
     *({"tags": tags} for tags in WRONG_TAGS),
     {"tags": [f"{n}" for n in range(65)]},
@@ -138,6 +138,13 @@ def test_a_wrong_argument_is_named_and_its_value_is_not(m: Memory, given: dict[s
         assert error.code == "invalid_argument"
         assert error.where in given
         assert "zyzzyva" not in f"{error}{error!r}{error.__dict__}"
+
+
+def test_only_a_context_chooses_how_many_hits_it_looks_at(m: Memory) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        m.recall(SECRET, k=cast("int", None))
+    assert caught.value.where == "k"
+    assert SECRET in m.context(SECRET, k=None).text
 
 
 def test_filters_that_match_nothing_find_nothing(m: Memory) -> None:
