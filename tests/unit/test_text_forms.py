@@ -4,6 +4,7 @@
 import pytest
 
 from tests.unit.small_world import World
+from walnut.views.folds import terms
 
 SAID = {
     "english": ("The invoices were archived in the cellar.", "invoice cellar"),
@@ -91,3 +92,11 @@ def test_an_identifier_is_found_whole_before_its_parts(identifier: str) -> None:
         found = world.found(asked, mode="keyword")
         assert found[:2] == [whole, parts], asked
     world.close()
+
+
+@pytest.mark.parametrize("unit", ["a", "a1", "-", "a-", "a--", "1.", "é", "黒", " ", "?", "a\u0301"])
+def test_a_megabyte_of_anything_is_gone_over_once(unit: str) -> None:
+    """Going back over it for each letter would take hours, not seconds."""
+    text = unit * (1_000_000 // len(unit))
+    for whole in (text, f"{text}!", f"{text} blank"):
+        assert len(terms.formed(whole)[0]) == len(terms.formed(whole)[1])

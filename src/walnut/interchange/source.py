@@ -145,7 +145,7 @@ def _line_of_error(data: bytes) -> str:
         json.loads(data)
     except json.JSONDecodeError as error:
         return f"it breaks at line {error.lineno}, column {error.colno}"
-    except (RecursionError, UnicodeDecodeError):
+    except (RecursionError, ValueError):  # not UTF-8, or a number of thousands of digits
         pass
     return "it breaks somewhere"
 

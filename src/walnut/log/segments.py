@@ -158,7 +158,7 @@ class Segments:
             return None
         head = self._read(place, frame.HEADER_SIZE, offset)
         header = frame.read_header(head, crc_seed=place.seed, offset=offset)
-        if header is None:
+        if header is None or offset + header.length > place.header.capacity:
             return None
         body = self._read(place, header.body_length, offset + frame.HEADER_SIZE)
         if not frame.body_is_whole(header, body, crc_seed=place.seed, offset=offset):

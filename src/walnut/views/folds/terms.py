@@ -26,7 +26,8 @@ _INDIC = "\u0900-\u0963\u0966-\u0dff"  # their vowel signs are marks, which `\w`
 #: Lower case for letters, a blank for all that is neither letter nor digit.
 _ASCII_WORDS = "".join(chr(code).lower() if chr(code).isalnum() else " " for code in range(128))
 _RUN = re.compile(f"([{_DENSE}]+)|((?:(?![{_DENSE}])[^\\W_]|[{_INDIC}])+)")
-_IDENTIFIER = re.compile("[a-z0-9]+(?:[-_./:@+#][a-z0-9]+)+")
+# Possessive, and only from where a word begins: a megabyte without a blank is gone over once, not at each letter.
+_IDENTIFIER = re.compile("(?<![a-z0-9])[a-z0-9]++(?:[-_./:@+#][a-z0-9]++)+")
 _JOINT = re.compile("[-_./:@+#][A-Za-z0-9]")
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 # Accents of Latin, Greek and Cyrillic; points of Hebrew; vowel marks and the stretcher of Arabic; joiners.
