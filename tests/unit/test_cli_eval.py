@@ -152,7 +152,18 @@ def test_a_line_that_is_no_question_is_named(line: str, tmp_path: Path, capsys: 
     assert "line 2" in capsys.readouterr().err
 
 
-def test_an_empty_set_a_bad_field_and_a_scope_outside_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scope", ["user:b", "global", "user:a//b", ""])
+def test_a_scope_that_cannot_be_asked_is_refused_with_its_line(
+    scope: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines: list[object] = [{"question": "x", "gold": ["y"]}, {"question": "x", "gold": ["y"], "scope": scope}]
+    assert run(tmp_path, lines) == exits.NOTHING
+    error = capsys.readouterr().err
+    assert "[import_rejected at line 2]" in error
+    assert "--scope" in error
+    assert not scope or scope not in error
+
+
+def test_an_empty_set_and_a_bad_field_are_refused(tmp_path: Path) -> None:
     assert run(tmp_path, [""]) == exits.NOTHING
     assert run(tmp_path, [{"question": "x", "gold": ["y"]}], "--gold", "turn") == exits.USAGE
-    assert run(tmp_path, [{"question": "x", "gold": ["y"], "scope": "user:b"}]) != exits.OK

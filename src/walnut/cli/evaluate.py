@@ -151,6 +151,7 @@ def _ground(args: argparse.Namespace, asked: QuestionSet) -> Iterator[tuple[Memo
     """The store to ask, and questions with their scopes: a store of the file's conversations where it holds any."""
     if not asked.conversations:
         with options.open_store(args) as memory:
+            questions.check_scopes(memory, asked)
             yield memory, asked.questions
         return
     import tempfile

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from walnut.errors import ImportRejected
+from walnut.errors import ImportRejected, ScopeError
 from walnut.interchange.source import Line, Source
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 class QuestionSet(msgspec.Struct, frozen=True):
-    """A whole file."""
+    """A whole file; `lines` are the numbers of the questions' lines."""
 
     questions: tuple[Question, ...]
+    lines: tuple[int, ...]
     conversations: tuple[Conversation, ...] = ()
 
 
@@ -101,7 +102,8 @@ def read(path: str) -> QuestionSet:
         raise ImportRejected("holds no question", where=source.name, hint=_QUESTION)
     if conversations:
         _check(questions, conversations)
-    return QuestionSet(tuple(question for _, question in questions), tuple(conversations.values()))
+    lines, asked = zip(*questions, strict=True)
+    return QuestionSet(asked, lines, tuple(conversations.values()))
 
 
 def _decoded(line: Line, kind: type[T], hint: str) -> T:
@@ -123,6 +125,19 @@ def _check(questions: Sequence[tuple[int, Question]], conversations: Mapping[str
             raise _rejected(number, "asks about a conversation that the file does not hold", 'name it: "conversation"')
         if not turns.issuperset(question.gold):
             raise _rejected(number, "gold names a turn that its conversation does not hold", "name ids of its turns")
+
+
+def check_scopes(memory: Memory, asked: QuestionSet) -> None:
+    """Whether every question's scope can be asked from this handle. Errors: ImportRejected, which names the line."""
+    known: set[str | None] = {None}
+    for number, question in zip(asked.lines, asked.questions, strict=True):
+        if question.scope not in known:
+            try:
+                memory.bind(scope=question.scope)
+            except ScopeError:
+                hint = "name the scope of the command (--scope) or one below it"
+                raise _rejected(number, "a scope that can't be asked from here", hint) from None
+            known.add(question.scope)
 
 
 def _rejected(number: int, what: str, hint: str) -> ImportRejected:
