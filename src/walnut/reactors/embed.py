@@ -112,8 +112,14 @@ class Reactor:
     def _done(self, lsn: int) -> bool:
         with suppress(sqlite3.Error, Damaged):
             standing = self._cache.standing(self.model)
-            return standing.lsn >= lsn and not self._cache.due(self.model, size=1, most=self._settings.attempts)
+            if standing.lsn >= lsn and self._fits(standing):
+                return not self._cache.due(self.model, size=1, most=self._settings.attempts)
         return False
+
+    def _fits(self, standing: Standing) -> bool:
+        """Whether it tells of this log, not of one that was repaired with losses, or put back from a copy since."""
+        lsn = standing.lsn
+        return not lsn or (lsn <= self._log.durable_lsn() and self._log.chain(lsn) == standing.chain)
 
     @property
     def model(self) -> int:
@@ -211,9 +217,7 @@ class Reactor:
         return self._embed(model, rows) or read
 
     def _check_log(self, model: int) -> None:
-        """The log may be another than was read: repaired with losses, or put back from a copy."""
-        standing = self._cache.standing(model)
-        if standing.lsn and (standing.lsn > self._log.durable_lsn() or self._log.chain(standing.lsn) != standing.chain):
+        if not self._fits(self._cache.standing(model)):
             self._cache.start_over()
         self._checked = True
 
