@@ -11,7 +11,7 @@ from walnut.recall.codes import Codes
 from walnut.recall.rows import Part
 from walnut.system import System, Thread
 
-#: Rows of a scope from which they pay (docs/adr/0010-nearness-at-scale.md).
+#: Rows of a scope from which they pay (docs/adr/0011-nearness-at-scale.md).
 LEAST = 200_000
 #: What came since is compared exactly; once it is this share of what is coded, codes are added.
 _TAIL = 16
