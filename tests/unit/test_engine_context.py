@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +95,24 @@ def test_turns_of_other_scopes_and_sessions_stand_beside_nothing() -> None:
             assert [line.lsn for line in packed.lines if line.role != "hit"][-1] in range(
                 lighthouse.lsn - 1, lighthouse.lsn + 3
             )
+
+
+def test_V4_a_view_that_lies_about_a_session_puts_no_other_turn_beside_a_hit(tmp_path: Path) -> None:
+    with walnut.open(tmp_path, scope="global") as root:
+        alice, eve = (root.bind(scope=scope) for scope in ("user:a", "user:e"))
+        lighthouse = talk(alice)[1]
+        talk(alice, session="s2", text="other")
+        talk(eve, text="secret")
+        talk(root, text="of the scope above")
+        root.wait()
+        (file,) = (tmp_path / "views").glob("*-v*.db")
+        with sqlite3.connect(file) as db:
+            db.execute(
+                "UPDATE text_docs SET session = (SELECT session FROM text_docs WHERE lsn = ?)", (lighthouse.lsn,)
+            )
+        db.close()
+        packed = alice.context("lighthouse", k=1, neighbours=5)
+        assert {line.lsn for line in packed.lines} <= set(range(lighthouse.lsn - 1, lighthouse.lsn + 3))
 
 
 def test_neighbours_are_current_and_pass_the_filters() -> None:

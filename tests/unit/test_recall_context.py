@@ -19,6 +19,7 @@ from walnut.recall.context import pack as packing
 from walnut.recall.counting import TokenCounter, estimate
 from walnut.recall.excerpt import excerpt
 from walnut.recall.lines import flat
+from walnut.recall.spread import spread
 from walnut.views.folds import terms
 
 TIME = datetime(2026, 2, 1, tzinfo=UTC)
@@ -181,6 +182,28 @@ def test_what_nearly_repeats_a_better_hit_waits_behind_all_others_and_numbers_te
     assert [line.lsn for line in pack([*same, other], budget=1000).lines] == [1, 4, 2, 3]
     gates = [hit(f"the flight to Oslo on Sunday leaves from gate {gate}", gate) for gate in (12, 14)]
     assert [line.lsn for line in pack([*gates, other], budget=1000).lines] == [12, 14, 4]
+
+
+@given(st.lists(st.frozensets(st.integers(0, 9), min_size=1), max_size=12))
+def test_only_what_shares_enough_with_a_better_hit_waits(said: list[frozenset[int]]) -> None:
+    """Against a comparison of all with all."""
+    names = ["tea", "cake", "moon", "river", "sand", "wolf", "iron", "glass", "paper", "cloud"]
+    first: list[frozenset[int]] = []
+    for words_ in said:
+        if not any(len(words_ & other) >= 0.8 * len(words_ | other) for other in first):
+            first.append(words_)
+    hits = [hit(" ".join(names[word] for word in sorted(words_)), number) for number, words_ in enumerate(said, 1)]
+    assert [each.text for each in spread(hits)[0]] == [" ".join(names[word] for word in sorted(each)) for each in first]
+
+
+def test_a_hit_that_is_in_takes_no_room_again_when_the_rest_is_filled_up() -> None:
+    hits = [hit(text, number) for number, text in enumerate(("tea", "coffee", "milk", "juice", "water"), 1)]
+    plain = pack(hits, budget=10_000)
+    whole = Packing(budget=plain.tokens + 60, neighbours=1)
+    turn = related("before", 9)
+    packed = packing(hits, whole, neighbours=lambda _: [("before", turn)])
+    assert packed.left_out == 0
+    assert len(packed.lines) == 6
 
 
 LONG = "Nothing of interest was said here. " * 3000 + "The spare key is under the blue pot. " + "More of that. " * 3000

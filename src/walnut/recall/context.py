@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 
@@ -15,7 +14,7 @@ from walnut.model.results import Hit, Related
 from walnut.recall.counting import TokenCounter, checked, estimate
 from walnut.recall.excerpt import excerpt
 from walnut.recall.lines import Source, day_of, source
-from walnut.views.folds import terms
+from walnut.recall.spread import spread
 
 #: A line takes at most this share of the budget, or `LEAST` tokens if that is more: of a longer text a passage is
 #: shown. Less than `LEAST` is not worth a passage.
@@ -27,16 +26,9 @@ CHARACTERS = 16
 BESIDE = 3
 #: Of evidence, facts and conflicts so many of each stand with a hit.
 STANDING = 2
-#: Texts that share this much of their words, and have the same numbers, nearly repeat each other.
-SIMILAR = 0.8
-#: A hit is compared with so many better ones; texts of more characters than this repeat none.
-COMPARED = 200
-SHORT = 2_000
 
 #: The turns beside a hit, each with its role, nearest first.
 Neighbours = Callable[[Hit], Iterable[tuple[Role, Related]]]
-
-_NUMBER = re.compile(r"\d+")
 
 
 def pack(
@@ -58,7 +50,7 @@ def pack(
     if packing.budget < 1:
         raise InvalidArgument("the budget is below 1 token", where="budget", hint="1500 is a good start")
     desk = _Desk(packing, checked(count), wanted)
-    first, similar = _spread(hits)
+    first, similar = spread(hits)
     beside = neighbours if packing.neighbours else None
     desk.take_all(first, limit=packing.budget - (packing.budget // BESIDE if beside else 0))
     if beside is not None:
@@ -165,11 +157,11 @@ class _Desk:
         heading = self._heading(made_of)
         room = limit - self._used - (self.count(heading) if heading else 0)
         whole = self._line(made_of, made_of.text)
-        long = len(whole) > self._longest * CHARACTERS or self.count(whole) > self._longest
         shown: str | None = whole
-        if long:
+        cost = self._cost(whole)
+        if cost > self._longest:
             shown = self._passage(made_of, min(room, self._longest)) if room >= LEAST else None
-        cost = room + 1 if shown is None else self.count(shown)
+            cost = room + 1 if shown is None else self.count(shown)
         if shown is None or cost > room:
             return False
         self._used = limit - room + cost
@@ -177,6 +169,10 @@ class _Desk:
         if heading:
             self._days.add(heading)
         return True
+
+    def _cost(self, line: str) -> int:
+        """Tokens of a line, more than a line may have where it need not be counted to know that it is too long."""
+        return self._longest + 1 if len(line) > self._longest * CHARACTERS else self.count(line)
 
     def widen(self) -> None:
         """What is left of the budget goes to the texts that were cut, the best first."""
@@ -263,28 +259,3 @@ def _standing(hit: Hit) -> Iterator[tuple[Role, Related]]:
     for role, events in kinds:
         shown = [each for each in events if each.text is not None]
         yield from ((role, each) for each in shown[:STANDING])
-
-
-def _spread(hits: Sequence[Hit]) -> tuple[list[Hit], list[Hit]]:
-    """Hits that say something of their own, and those that nearly repeat a better one, both best first."""
-    first: list[Hit] = []
-    similar: list[Hit] = []
-    seen: dict[tuple[str, ...], list[frozenset[int]]] = {}
-    for hit in hits:
-        words = frozenset(terms.terms(hit.text) if len(hit.text) <= SHORT else ())
-        alike = seen.setdefault(tuple(_NUMBER.findall(hit.text)), [])
-        if any(_similar(words, other) for other in alike):
-            similar.append(hit)
-            continue
-        first.append(hit)
-        if len(alike) < COMPARED:
-            alike.append(words)
-    return first, similar
-
-
-def _similar(one: frozenset[int], other: frozenset[int]) -> bool:
-    few, many = sorted((len(one), len(other)))
-    if few < SIMILAR * many or not few:
-        return False
-    common = len(one & other)
-    return common >= SIMILAR * (few + many - common)
