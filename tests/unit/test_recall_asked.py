@@ -121,6 +121,24 @@ def test_ordinary_words_are_no_identifiers(query: str) -> None:
     assert asked(query, now=NOW)[0].needles == ()
 
 
+@pytest.mark.parametrize(
+    ("query", "asks"),
+    [
+        ("When did I see the dentist?", True),
+        ("  when is it", True),
+        ("Do you know when she leaves?", True),
+        ("Where is he? When does he come?", True),
+        ("Since when do we have the boat", True),
+        ("What year did we move", True),
+        ("What did she eat when she visited?", False),
+        ("How did I feel when Tom called", False),
+        ("whenever it rains", False),
+    ],
+)
+def test_when_asks_for_a_time_only_where_it_is_a_question(query: str, asks: bool) -> None:
+    assert asked(query, now=NOW)[0].when is asks
+
+
 def test_who_asks_when_is_told_by_what_says_when(world: World) -> None:
     world.write("Went to the dentist, the dentist was kind", occurred_at=1)
     lsn = world.write("Went to the dentist yesterday and the tooth is gone", occurred_at=0)

@@ -33,8 +33,11 @@ _LATEST = re.compile(
     r"\b(?:latest|newest|most recent(?:ly)?|current(?:ly)?|now|nowadays|these days|at the moment|so far)\b"
 )
 _FIRST = re.compile(r"\b(?:originally|initially|at first|earliest|oldest|first time|in the beginning)\b")
+#: "When did she", "do you know when she", but not "what did she say when he".
 _WHEN = re.compile(
-    r"\b(?:when|(?:what|which) (?:date|day|month|year|time)|how long|how many (?:days|weeks|months|years))\b"
+    r"^\W*when\b|[.?!,;:]\s*when\b|\b(?:and|but|know|remember|recall|remind me|tell me|say|said|since|until|by) when\b"
+    r"|\bwhen (?:did|does|do|is|are|was|were|will|would|has|have|had|should|can|could)\b"
+    r"|\b(?:(?:what|which) (?:date|day|month|year|time)|how long|how many (?:days|weeks|months|years))\b"
 )
 #: Words with which people say when something was or will be.
 _SAYS_WHEN = frozenset(
