@@ -153,6 +153,27 @@ def test_every_tool_answers_with_what_its_schema_says(store: Path) -> None:
     run(work())
 
 
+def test_a_context_says_what_was_left_out_to_who_reads_the_text_alone(store: Path) -> None:
+    async def work() -> None:
+        async with client(store) as server:
+            for number, word in enumerate(["tea", "moss", "herons", "gravel"], 1):
+                await ask(server, "remember", text=f"The garden has {word}", occurred_at=f"2026-02-0{number}")
+            whole = await server.call_tool("context", {"query": "garden", "order": "time", "k": 3, "mode": "keyword"})
+            assert isinstance(whole.structured_content, dict)
+            assert text(whole) == whole.structured_content["text"]
+            assert len(whole.structured_content["citations"]) == 3
+            few = await server.call_tool("context", {"query": "garden", "budget": 100})
+            assert isinstance(few.structured_content, dict)
+            left = few.structured_content["left_out"]
+            assert left > 0
+            assert text(few).splitlines()[-1].startswith(f"(Left out: {left} for want of room.")
+            none = await server.call_tool("context", {"query": "garden", "budget": 1})
+            assert text(none).startswith("Nothing fits a budget of 1.\n(Left out: 4 ")
+            assert "k" in await refused(server, "context", query="garden", k=0)
+
+    run(work())
+
+
 def test_fifty_calls_at_once_are_fifty_memories(store: Path) -> None:
     async def work() -> None:
         async with client(store) as server:

@@ -54,6 +54,25 @@ def test_what_is_remembered_is_there_for_every_reading_verb(shell: Shell) -> Non
     assert ack["event_id"] in shell.json("context", "csv")["text"]
 
 
+def test_a_context_is_the_text_alone_and_what_was_left_out_is_told_beside_it(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        source = ["--source", "session=s1", "--occurred-at", f"2026-02-0{number + 1}"]
+        shell("remember", f"{'Tea' * number} garden note", *source)
+    alone = shell.json("context", "TeaTea garden", "--budget", "100")
+    assert main(["context", "TeaTea garden", "--budget", "100"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == alone["text"] + "\n"
+    assert printed.err == f"walnut: left out: {alone['because']['budget']} for want of room\n"
+    assert main(["context", "garden", "--budget", "3"]) == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.split(";")[0]) == ("", "walnut: nothing fits a budget of 3")
+    by_time = shell.json("context", "TeaTea garden", "-k", "1", "--order", "time", "--neighbours", "1")
+    assert [line["role"] for line in by_time["lines"]] == ["before", "hit", "after"]
+    assert by_time["text"].startswith("2026-02-02\n")
+
+
 def test_json_has_the_fields_of_the_results(shell: Shell) -> None:
     shell("remember", "a fact", "--key", "k")
     results = {

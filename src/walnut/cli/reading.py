@@ -114,7 +114,10 @@ def _context(args: argparse.Namespace, screen: Screen) -> int:
     elif context.hits:
         screen.raw(context.text)
     else:
-        _or_nothing(screen, found=False)
+        _or_nothing(screen, found=bool(context.left_out))
+    if context.left_out and not screen.json:
+        fitting = "" if context.hits else f"nothing fits a budget of {context.budget}; "
+        screen.aside(f"{fitting}left out: {context.because}")
     return OK if context.hits else NOTHING
 
 
@@ -258,10 +261,14 @@ VERBS = {
     ),
     "context": Verb(
         "context",
-        f"""Print what is known about a question as text for a prompt, with citations, within a budget of tokens.
+        f"""Print what is known about a question as text for a prompt, with citations, within a budget of tokens
+        (estimated on the safe side). How many memories were left out, and why, is told on standard error.
 
         {_SEEN}""",
-        ('walnut context "prepare the invoice" --budget 500',),
+        (
+            'walnut context "prepare the invoice" --budget 500',
+            "walnut context which export format --order time --neighbours 1 --json",
+        ),
         _context_arguments,
         _context,
     ),

@@ -7,6 +7,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TextIO
 
@@ -121,6 +122,12 @@ class Screen:
     def raw(self, text: str) -> None:
         """A text as it is stored; on a terminal control characters are written out."""
         self.line(safe(text, keep="\n\t") if self.terminal else text)
+
+    def aside(self, text: str) -> None:
+        """A line for people, on standard error: beside output that goes on into something else."""
+        self.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"walnut: {one_line(text)}\n")
 
     def document(self, value: object) -> None:
         """One JSON document on a line."""

@@ -36,6 +36,10 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     similar: int = 0
     repeated: int = 0
 
+    def __str__(self) -> str:
+        reasons = ((self.budget, "for want of room"), (self.similar, "much like a better one"))
+        return ", ".join(f"{number} {reason}" for number, reason in reasons if number) or "none"
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Prompt-ready text within the budget (tokens, by the counter given or estimated), with citations `[evt_…]`.

@@ -114,7 +114,10 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(context, cls, from_attributes=True)
 
     def __str__(self) -> str:
-        return self.text or "Nothing found."
+        if not self.left_out:
+            return self.text or "Nothing found."
+        text = self.text or f"Nothing fits a budget of {self.budget}."
+        return f"{text}\n(Left out: {self.because}. A larger budget shows more.)"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -27,6 +27,10 @@ Source: TypeAlias = Annotated[
 ]
 AsOf: TypeAlias = Annotated[str, Meta(description=f"answer as was known at this time. {_TIME}")]
 ValidAt: TypeAlias = Annotated[str, Meta(description=f"answer with what was true at this time. {_TIME}")]
+Mode: TypeAlias = Annotated[
+    Literal["hybrid", "keyword", "vector", "recent"],
+    Meta(description="hybrid: all signals; keyword: words; vector: meaning; recent: newest first"),
+]
 #: Tells one attempt of a call from another: repeated with the same key, a write happens once.
 IdempotencyKey: TypeAlias = Annotated[
     str, Meta(description="the same key and arguments write once, however often the call is repeated")
@@ -115,10 +119,7 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     query: Annotated[str, Meta(description="what you want to know, in any words")]
     k: Annotated[int, Meta(ge=1, le=100, description="at most this many")] = 10
-    mode: Annotated[
-        Literal["hybrid", "keyword", "vector", "recent"],
-        Meta(description="hybrid: all signals; keyword: words; vector: meaning; recent: newest first"),
-    ] = "hybrid"
+    mode: Mode = "hybrid"
     tags: Tags = ()
     since: Annotated[str, Meta(description=f"happened at or after. {_TIME}")] | None = None
     until: Annotated[str, Meta(description=f"happened before. {_TIME}")] | None = None
@@ -139,6 +140,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     neighbours: Annotated[
         int, Meta(ge=0, le=5, description="turns before and after each memory, from its conversation")
     ] = 0
+    k: (
+        Annotated[
+            int, Meta(ge=1, le=1000, description="look at this many memories (default: as the budget could hold)")
+        ]
+        | None
+    ) = None
+    mode: Mode = "hybrid"
     tags: Tags = ()
     since: Annotated[str, Meta(description=f"happened at or after. {_TIME}")] | None = None
     until: Annotated[str, Meta(description=f"happened before. {_TIME}")] | None = None
