@@ -275,7 +275,7 @@ def _holding(folder: object, data: bytes) -> Iterator[FileLog]:
             whole = file.read()
             file.seek(0)
             file.write(data[:4096])
-        with FileLog.open(FixedSystem(), str(folder), busy_timeout=0.2) as log:
+        with FileLog.open(stores.HurriedSystem(), str(folder), busy_timeout=0.2) as log:
             log.append(events()[0])
             yield log
     finally:

@@ -21,6 +21,24 @@ from walnut.model.event import Event
 #: Of the test stores; the last one stays live.
 SEGMENT = 8 * 1024
 
+#: So many times as fast time goes for who only waits.
+_HURRY = 50
+
+
+class HurriedSystem(FixedSystem):
+    """Time passes quickly while it is waited for: whoever waits for a second does so for some 50 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds / _HURRY)
+        self._ahead += seconds
+
 
 @cache
 def scratch() -> Path:
