@@ -114,7 +114,7 @@ class _Places:
 
     def _repeats(self, place: _Place) -> Iterator[Related]:
         """Those that say the same, by the log."""
-        words = said(place.found.event)
+        words = said(place.found.event) if place.scored.repeats else ()
         for lsn in place.scored.repeats[:CARRIED]:
             event = self._handle.store.log.get(lsn)
             if said(event) == words:

@@ -66,9 +66,10 @@ def _gather(
             tags=prepared.request.tags,
             most=prepared.most_postings,
         )
-        for lsn in found:
-            if lsn not in seen:
-                waiting[lsn] = waiting.get(lsn, 0.0) + weights[term]
+        new = dict.fromkeys(set(found) - seen if seen else found, weights[term])
+        for lsn in waiting.keys() & new.keys():
+            new[lsn] += waiting[lsn]
+        waiting.update(new)
         if len(waiting) >= prepared.settings.gather:
             return
 

@@ -21,6 +21,8 @@ def disagreeing(stream: Sequence[Event], chosen: Event, valid_at: int) -> list[t
     words only the newest.
     """
     living = visibility.living(stream)
+    if len(living) < 2:  # most memories have one version, and words take time
+        return []
     mine, writer = words(chosen), _writer(chosen)
     found: dict[tuple[int, ...], tuple[Event, Reason]] = {}
     for other in living:

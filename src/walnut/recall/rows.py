@@ -21,7 +21,7 @@ Matrix: TypeAlias = "NDArray[np.int8 | np.float32]"
 
 @cache
 def simd() -> ModuleType | None:
-    """The library that multiplies whole numbers of 8 bits as they are (extra `scale`), where it is installed."""
+    """The library that multiplies whole numbers of 8 bits as they are, on machines that it exists for."""
     try:
         import simsimd
     except ImportError:

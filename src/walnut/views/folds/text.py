@@ -153,7 +153,8 @@ def postings(
     found: list[int] = []
     for match in _matches(scopes, term, tags):
         rows = db.execute(_POSTINGS, (match, upto, most))
-        found += (lsn for row in rows for lsn in _lsns(row[0]))
+        for row in rows:
+            found += _lsns(row[0])
     return sorted(found, reverse=True)[:most]
 
 
