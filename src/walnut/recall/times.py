@@ -50,7 +50,7 @@ def times(query: str, *, now: int) -> Times:
     ()
     """
     text = query[:LOOKED_AT]
-    lowered = text.lower()
+    lowered = re.sub(r"\s", " ", text.lower())
     if len(lowered) != len(text) or not _HINT.search(lowered):
         return Times(windows=(), rest=query, indexed=query)
     moment = _EPOCH + timedelta(microseconds=now // 1_000)
@@ -144,7 +144,7 @@ def _compiled() -> re.Pattern[str]:
     atoms = ["|".join(f"(?P<{name}{which}>{pattern})" for name, pattern in _ATOMS.items()) for which in ("", "2")]
     lead = rf"(?:(?P<lead>{_any(_BEFORE | _AFTER | _WITHIN)}) )?"
     joined = rf"(?: (?:and|to|until|till|through) | ?[-\u2013] ?){part.format(2)}(?:{atoms[1]})"
-    return re.compile(rf"(?<![\w.-]){lead}{part.format('')}(?:{atoms[0]})(?:{joined})?(?!\w)".replace(" ", r"\s"))
+    return re.compile(rf"(?<![\w.-]){lead}{part.format('')}(?:{atoms[0]})(?:{joined})?(?!\w)")
 
 
 _HINT = re.compile(
@@ -347,8 +347,11 @@ def _month_of(text: str) -> int:
 
 
 def _counted(text: str) -> int:
-    found = _found(_COUNT, text.removeprefix("last ").removeprefix("past ").removeprefix("previous "))
-    return int(found) if found.isdigit() else _COUNTS[found]
+    """How many units: one where no number stands before it."""
+    found = re.match(rf"(?:(?:last|past|previous) )?({_COUNT}) ", text)
+    if found is None:
+        return 1
+    return int(found[1]) if found[1].isdigit() else _COUNTS[found[1]]
 
 
 def _number(pattern: str, text: str) -> int | None:
