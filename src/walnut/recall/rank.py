@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -17,6 +18,8 @@ from walnut.views.folds.terms import number
 from walnut.views.folds.text import Doc
 
 _TERM_BYTES = 4
+#: Less than any cosine.
+_UNKNOWN = -2.0
 #: What conversations call the one an assistant talks to.
 _USER = frozenset(map(number, ("user", "human")))
 
@@ -60,7 +63,7 @@ def rank(
     the others come last and are its `repeats`.
     """
     docs = [doc for doc, _ in candidates]
-    shares = np.fromiter((_share(doc.says, settings) for doc in docs), np.float64, len(docs))
+    shares = _shares(docs, settings)
     texts = _texts(docs, shares, signals.text, settings)
     asked = _asked(docs, signals.asked, settings)
     repeats = _repeats(docs, [time + order for time, _, order, _ in zip(*asked, strict=True)])
@@ -115,9 +118,9 @@ def _nears(
     """Each model's cosines against the best of its own; a version has the part of the first model that knows it."""
     found = np.zeros(len(docs))
     for near in reversed(models):
-        cosines = np.fromiter((max(0.0, near.get(doc.lsn, 0.0)) for doc in docs), np.float64, len(docs)) * shares
-        known = np.fromiter((doc.lsn in near for doc in docs), np.bool_, len(docs))
-        found = np.where(known, cosines / (cosines.max(initial=0.0) or 1.0), found)
+        given = np.array([near.get(doc.lsn, _UNKNOWN) for doc in docs], np.float64)
+        cosines = np.maximum(given, 0.0) * shares
+        found = np.where(given != _UNKNOWN, cosines / (cosines.max(initial=0.0) or 1.0), found)
     nears: list[float] = (settings.vector * found).tolist()
     return nears
 
@@ -151,17 +154,16 @@ def _speakers(docs: Sequence[Doc], signals: Signals, settings: Settings) -> list
 
 def _repeats(docs: Sequence[Doc], close: Sequence[float]) -> dict[int, tuple[int, ...]]:
     """LSN of the one that counts -> LSNs of the others in the same words, newest first; of those that are repeated."""
-    if len({doc.echo for doc in docs}) == len(docs):
-        return {}
-    same: dict[int, list[tuple[float, int, int]]] = {}
+    often = {echo for echo, count in Counter([doc.echo for doc in docs]).items() if count > 1}
+    same: dict[int, list[tuple[float, int, int]]] = {echo: [] for echo in often}
     for doc, here in zip(docs, close, strict=True):
-        same.setdefault(doc.echo, []).append((here, doc.occurred, doc.lsn))
+        if doc.echo in often:
+            same[doc.echo].append((here, doc.occurred, doc.lsn))
     found = {}
     for each in same.values():
         counts = max(each)
         others = sorted((one[1:] for one in each if one is not counts), reverse=True)
-        if others:
-            found[counts[-1]] = tuple(lsn for _, lsn in others)
+        found[counts[-1]] = tuple(lsn for _, lsn in others)
     return found
 
 
@@ -189,9 +191,11 @@ def _bounded(docs: Sequence[Doc], signals: Signals, settings: Settings) -> tuple
     )
 
 
-def _share(says: int, settings: Settings) -> float:
+def _shares(docs: Sequence[Doc], settings: Settings) -> NDArray[np.float64]:
     """How much of its text and vector parts a version keeps: all of them once it says enough."""
-    return 1 - settings.short * (1 - min(1.0, (says + 1) / settings.short_words))
+    says = np.array([doc.says for doc in docs], np.float64)
+    shares: NDArray[np.float64] = 1 - settings.short * (1 - np.minimum(1.0, (says + 1) / settings.short_words))
+    return shares
 
 
 def recency(occurred: int, newest: int, settings: Settings) -> float:
