@@ -37,6 +37,10 @@ PROMISES = {
     "T3": "An event counts iff no counting revert names it; a revert can be reverted.",
     "T4": "What was derived from reverted events goes with them; what was merely shown is suspect.",
     "T5": "Intents and erasures can't be reverted; a restored version past its TTL stays expired.",
+    # Contexts
+    "C1": "A context takes at most its budget, as its counter counts; what it leaves out is counted.",
+    "C2": "A line is one current event that the handle may read, cited; no text passes for another line.",
+    "C3": "The same store, question and arguments give the same bytes.",
     # Erasure
     "E1": "Erasure is hidden in every view before the call returns.",
     "E2": "Erasure follows evidence down to derived facts.",

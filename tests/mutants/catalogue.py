@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants.bugs.admission import BUGS as ADMISSION
+from tests.mutants.bugs.contexts import BUGS as CONTEXTS
 from tests.mutants.bugs.disk import BUGS as DISK
 from tests.mutants.bugs.found import BUGS as FOUND
 from tests.mutants.bugs.moments import BUGS as MOMENTS
@@ -22,5 +23,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *MOMENTS,
     *REQUESTS,
     *NEARNESS,
+    *CONTEXTS,
     *FOUND,
 )

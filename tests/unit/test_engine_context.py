@@ -142,6 +142,49 @@ def test_T2_a_context_as_of_an_lsn_is_the_text_of_then() -> None:
         assert m.as_of(lsn=turns[-1].lsn).context("lighthouse", **asked).text == then.text  # type: ignore[arg-type]
 
 
+def test_C3_a_context_is_the_same_bytes_whoever_else_writes_and_after_reopening(tmp_path: Path) -> None:
+    asked = [
+        {"order": order, "neighbours": 1, "budget": budget} for order in ("relevance", "time") for budget in (99, 900)
+    ]
+    with walnut.open(tmp_path, scope="global") as root:
+        alice, eve = root.bind(scope="user:a"), root.bind(scope="user:e")
+        talk(alice)
+        first = [alice.context("lighthouse weather", **each) for each in asked]  # type: ignore[arg-type]
+        talk(eve, occurred_at="2027-01-01")
+        eve.remember_many([{"text": f"lighthouse {number}"} for number in range(50)])
+        root.bind(scope="user:a/session:2").remember("lighthouse weather")
+        assert [alice.context("lighthouse weather", **each) for each in asked] == first  # type: ignore[arg-type]
+    with walnut.open(tmp_path, scope="user:a") as alice:
+        again = [alice.context("lighthouse weather", **each) for each in asked]  # type: ignore[arg-type]
+    assert [each.text.encode() for each in again] == [each.text.encode() for each in first]
+
+
+def test_C3_memories_that_do_not_match_change_no_byte_of_an_order_by_time() -> None:
+    with walnut.open("memory://") as m:
+        talk(m)
+        m.remember("The lighthouse is painted anew", occurred_at="2026-02-05")
+        before = m.context("lighthouse", budget=900, order="time", mode="keyword")
+        m.remember_many(
+            [{"text": f"Gravel, load {number}", "occurred_at": f"2026-02-0{1 + number % 9}"} for number in range(40)]
+        )
+        after = m.context("lighthouse", budget=900, order="time", mode="keyword")
+        assert after.text == before.text
+        assert len(before.lines) >= 2
+        m.remember("Another lighthouse", occurred_at="2026-03-01")
+        assert m.context("lighthouse", budget=900, order="time", mode="keyword").text.startswith(before.text)
+
+
+def test_C2_only_the_newest_version_is_packed() -> None:
+    with walnut.open("memory://") as m:
+        old = m.remember("Ann lives in Berlin", key="city", occurred_at="2026-01-01")
+        new = m.remember("Ann lives in Paris", key="city", occurred_at="2026-02-01")
+        for order in ("relevance", "time"):
+            packed = m.context("where does Ann live? Berlin?", order=order)
+            assert [line.lsn for line in packed.lines] == [new.lsn]
+            assert "Berlin" not in packed.text
+        assert [line.lsn for line in m.as_of(lsn=old.lsn).context("where does Ann live?").lines] == [old.lsn]
+
+
 def test_contradictions_stand_side_by_side() -> None:
     with walnut.open("memory://") as m:
         tea = m.remember("Ann drinks tea in the morning")
