@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from bench import recall
+from bench import packed, recall
 from bench.contestants import BY_NAME, run, task_of
 from bench.finders.task import Task
 from bench.recall_tables import by_category, said, side
 from bench.recalled import EXAMPLE
 from walnut.cli.questions import read
+from walnut.recall import context
 
 
 def test_two_stores_are_asked_the_same_and_the_tables_name_both(tmp_path: Path) -> None:
@@ -33,3 +34,14 @@ def test_the_page_has_a_place_for_every_section() -> None:
     page = recall.PAGE.read_text(encoding="utf-8")
     for marker in ("side", "levers", "categories", "embedding", "growth"):
         assert page.count(f"<!-- {marker}: begin -->") == page.count(f"<!-- {marker}: end -->") == 1
+
+
+def test_contexts_hold_more_gold_with_more_budget_and_each_way_is_undone() -> None:
+    usual = dict(vars(context))
+    found = list(packed.measured(EXAMPLE, every=8))
+    assert vars(context) == usual
+    assert len(found) == len(packed.WAYS) * len(packed.BUDGETS)
+    for way in packed.WAYS:
+        shares = [each.shares["all"] for each in found if each.name == way.name]
+        assert 0 < shares[0] <= shares[-1] <= 1
+    assert len(packed.table(found).rows) == len(found)

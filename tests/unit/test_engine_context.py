@@ -185,6 +185,22 @@ def test_C2_only_the_newest_version_is_packed() -> None:
         assert [line.lsn for line in m.as_of(lsn=old.lsn).context("where does Ann live?").lines] == [old.lsn]
 
 
+@pytest.mark.parametrize("failure", [ValueError("<|end|>"), KeyError(1), UnicodeDecodeError("utf-8", b"", 0, 1, "x")])
+def test_V4_a_counter_that_fails_says_nothing_about_the_views(failure: Exception, tmp_path: Path) -> None:
+    def count(text: str) -> int:
+        raise failure
+
+    with walnut.open(tmp_path) as m:
+        talk(m)
+        m.wait()
+        before = {file.name: file.stat().st_ino for file in (tmp_path / "views").glob("*-v*.db")}
+        with pytest.raises(type(failure)) as raised:
+            m.context("lighthouse", count=count)
+        assert raised.value is failure
+        assert m.recall("lighthouse")
+        assert {file.name: file.stat().st_ino for file in (tmp_path / "views").glob("*-v*.db")} == before
+
+
 def test_contradictions_stand_side_by_side() -> None:
     with walnut.open("memory://") as m:
         tea = m.remember("Ann drinks tea in the morning")

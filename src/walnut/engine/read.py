@@ -97,12 +97,24 @@ def recall(handle: Handle, request: Recall) -> list[Hit]:
     return hits
 
 
-@mended
 def context(handle: Handle, request: Recall, packing: Packing, *, count: TokenCounter | None = None) -> Context:
-    """Search and pack into the budget; what made it into the text is noted as shown."""
+    """Search and pack into the budget; what made it into the text is noted as shown.
+
+    An error of the caller's counter reaches the caller as it is: it says nothing about the views.
+    """
+    from walnut.recall.counting import CounterFailed, estimate
+
+    try:
+        return _context(handle, request, packing, count=count or estimate)
+    except CounterFailed as failed:
+        error = failed.error
+    raise error
+
+
+@mended
+def _context(handle: Handle, request: Recall, packing: Packing, *, count: TokenCounter) -> Context:
     from walnut.engine.beside import beside
     from walnut.recall import context as packs
-    from walnut.recall.counting import estimate
     from walnut.views.folds import terms
 
     asked = asking.asked(handle, request)
@@ -110,7 +122,7 @@ def context(handle: Handle, request: Recall, packing: Packing, *, count: TokenCo
         packed = packs.pack(
             _search(handle, view, request, asked),
             packing,
-            count=count or estimate,
+            count=count,
             wanted=frozenset(terms.query_terms(request.query, most=_MOST_WANTED)),
             neighbours=lambda hit: beside(handle, view, request, hit, reach=packing.neighbours),
         )

@@ -45,7 +45,7 @@ def pack(
     out, and a shorter one after it may still get in. Of a long text that passage is shown that holds most of the
     `wanted` terms. In order "time" lines stand by day, then as the conversation went.
 
-    Errors: InvalidArgument for a budget below 1, or a counter that gives no number.
+    Errors: InvalidArgument for a budget below 1, or a counter that gives no number; CounterFailed.
     """
     if packing.budget < 1:
         raise InvalidArgument("the budget is below 1 token", where="budget", hint="1500 is a good start")

@@ -51,13 +51,24 @@ def estimate(text: str) -> int:
     return pieces - (-halves // 2)
 
 
+class CounterFailed(Exception):
+    """Carries an error of the caller's counter past all that would take it for one of Walnut's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 def checked(count: TokenCounter) -> TokenCounter:
-    """The counter, whose answers must be whole numbers, 0 or more. Its own errors reach the caller as they are."""
+    """The counter, whose answers must be whole numbers, 0 or more. Errors: InvalidArgument, CounterFailed."""
     if not callable(count):
         raise InvalidArgument("not a counter", where="count", hint="a function from a text to its number of tokens")
 
     def counted(text: str) -> int:
-        tokens: object = count(text)
+        try:
+            tokens: object = count(text)
+        except Exception as error:
+            raise CounterFailed(error) from error
         if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
             raise InvalidArgument(
                 f"the counter gave {type(tokens).__name__}, not a number of tokens",

@@ -81,6 +81,15 @@ BUGS = (
         "a broken counter makes a text of any size",
     ),
     Mutant(
+        "a-counter-s-error-is-taken-for-a-damaged-view",
+        "recall/counting.py",
+        "        except Exception as error:\n            raise CounterFailed(error) from error\n",
+        "        except CounterFailed:\n            raise\n",
+        f"{_STORE}test_V4_a_counter_that_fails_says_nothing_about_the_views",
+        "V4",
+        "a tokenizer that refuses a text has all views thrown away and built anew, twice",
+    ),
+    Mutant(
         "an-event-takes-room-twice",
         "recall/context.py",
         "            if hit.lsn not in self._placed and self._take(made_of, limit):\n",
