@@ -149,7 +149,7 @@ class MemoryAt:
 
         `count` counts the tokens of a text as your model does (default: a safe estimate). Lines stand best first,
         or in `order="time"` by day as the conversation went, so that what is added later goes to the end.
-        `neighbours` turns before and after each hit, of its session, take at most a third of the budget. `k` is
+        `neighbours` turns before and after each hit, of its session, have a third of the budget kept for them. `k` is
         how many hits are looked at, by default as many as the budget could hold. What nearly repeats a better hit
         waits behind all others; of a very long text the passage that answers best is shown.
 

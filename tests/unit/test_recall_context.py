@@ -247,7 +247,7 @@ def test_C1_what_waited_and_got_in_is_not_counted_as_left_out() -> None:
     assert str(pack(same, budget=60).because) == "1 much like a better one"
 
 
-def test_C1_the_turns_beside_hits_have_room_of_their_own_and_no_more_than_a_third() -> None:
+def test_C1_the_turns_beside_hits_have_room_of_their_own() -> None:
     hits = [hit(f"{word} was said here", n) for n, word in enumerate(["tea", "moss", "herons", "gravel", "salt"], 1)]
     asked = Packing(budget=4 * pack(hits[:1], budget=1000).tokens, neighbours=1)
     packed = packing(hits, asked, neighbours=lambda each: [("after", related("and more of it", each.lsn + 10))])

@@ -22,7 +22,7 @@ SHARE = 4
 LEAST = 64
 #: A line of more characters a token is too long, without counting it: nothing usual is as short.
 CHARACTERS = 16
-#: Turns beside hits take at most this share of the budget.
+#: This share of the budget is kept for turns beside hits, where they are asked for.
 BESIDE = 3
 #: Of evidence, facts and conflicts so many of each stand with a hit.
 STANDING = 2

@@ -22,7 +22,7 @@ BUGS = (
         "recall/context.py",
         "(packing.budget // BESIDE if beside else 0)",
         "0",
-        f"{_PACKING}test_C1_the_turns_beside_hits_have_room_of_their_own_and_no_more_than_a_third",
+        f"{_PACKING}test_C1_the_turns_beside_hits_have_room_of_their_own",
         "C1",
         "turns beside hits are asked for, and hits take all of the budget",
     ),
