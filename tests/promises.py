@@ -41,6 +41,12 @@ PROMISES = {
     "C1": "A context takes at most its budget, as its counter counts; what it leaves out is counted.",
     "C2": "A line is one current event that the handle may read, cited; no text passes for another line.",
     "C3": "The same store, question and arguments give the same bytes.",
+    # Recall
+    "R1": "What a scope finds and how it scores depends on nothing but what the scope may read.",
+    "R2": "The parts of a score have their true names and sum to it exactly.",
+    "R3": "What a query names comes first (its words' forms, identifiers, phrases, times, speakers); filters all hold.",
+    "R4": "A hit takes one place; what repeats it, bears it out or contradicts it stands beside it.",
+    "R5": "Vectors of one model are compared with no other's; a text is sent to a model once, a forgotten one never.",
     # Erasure
     "E1": "Erasure is hidden in every view before the call returns.",
     "E2": "Erasure follows evidence down to derived facts.",

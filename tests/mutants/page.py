@@ -32,6 +32,7 @@ _TITLES = {
     "views": "The views",
     "engine": "Requests",
     "recall": "Recall",
+    "reactors": "Embedders",
     "undo": "Undo",
     "model": "Scopes",
 }

@@ -77,7 +77,7 @@ def _tested(test: str, changed: dict[str, str], limit: int = ONE_TEST) -> tuple[
     """Exit code (None: it was ended), output and seconds of these tests in a copy with some files changed."""
     with tempfile.TemporaryDirectory(prefix="walnut-mutant-", ignore_cleanup_errors=True) as place:
         tree = Path(place, "tree")
-        for folder in ("src", "tests"):
+        for folder in ("src", "tests", "bench"):
             shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__", "corpus"))
         shutil.copy(ROOT / "pyproject.toml", tree)
         for file, text in changed.items():

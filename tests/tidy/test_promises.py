@@ -25,7 +25,7 @@ def named_promises(files: Iterable[Source]) -> dict[str, list[str]]:
 def _ids(name: str) -> list[str]:
     if not re.match(r"test", name, re.IGNORECASE):
         return []
-    return re.findall(r"(?:_|^Test)([LVTEC]\d+)(?=_|$)", name)
+    return re.findall(r"(?:_|^Test)([LVTREC]\d+)(?=_|$)", name)
 
 
 def test_named_promises() -> None:

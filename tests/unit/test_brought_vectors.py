@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_a_brought_vector_is_found_by_a_near_one() -> None:
         assert m.recall("", embedding=SKY) == []
 
 
-def test_a_query_is_compared_with_vectors_of_its_dimension_only() -> None:
+def test_R5_a_query_is_compared_with_vectors_of_its_dimension_only() -> None:
     with walnut.open("memory://") as m:
         fill(m)
         assert texts(m.recall("", embedding=[1.0, 1.0])) == ["Item 19"]
@@ -139,6 +140,18 @@ def test_the_largest_and_the_smallest_numbers_have_a_direction() -> None:
         m.remember("Tiny", embedding=[5e-324, -5e-324])
         assert texts(m.recall("", embedding=[1.0, 1.0])) == ["Huge"]
         assert texts(m.recall("", embedding=[1e308, -1e308])) == ["Tiny"]
+
+
+def test_V4_brought_vectors_of_a_replaced_file_are_forgotten(tmp_path: Path) -> None:
+    with walnut.open(tmp_path) as m:
+        fill(m)
+        right = m.recall("", embedding=SEA)
+    with closing(sqlite3.connect(tmp_path / "views" / "memories-v1.db", isolation_level=None)) as db:
+        db.execute("UPDATE brought SET vector = (SELECT vector FROM brought WHERE lsn = 2) WHERE lsn = 1")
+    with walnut.open(tmp_path) as m:
+        assert m.recall("", embedding=SEA) != right
+        m.upkeep.rebuild()
+        assert m.recall("", embedding=SEA) == right
 
 
 # --- the fold -------------------------------------------------------------------------------------

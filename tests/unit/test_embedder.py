@@ -470,6 +470,25 @@ def test_a_cache_that_is_thrown_away_while_it_is_used_comes_back_whole() -> None
         assert {hit.text: hit.score > 0.9 for hit in hits[:2]} == {"Ship": True, "Item 7 ship": True}
 
 
+def test_R5_a_cache_that_is_thrown_away_after_a_forget_hides_nothing_that_comes_after() -> None:
+    """The new cache counts its rows from the beginning: what was read of the old one is no measure of the new."""
+    with walnut.open("memory://", embedder=Model().embedder) as m:
+        embedded(filled(m))
+        assert best(m, "roses", mode="vector") == "Garden"
+        m.forget(m.recall("roses", mode="vector")[0].memory_id)
+        embedded(m)
+        assert m._handle.store.embedding is not None
+        m._handle.store.embedding.cache._throw_away()
+        lsn = m.remember("Item 7 garden").lsn
+        embedded(m)
+        source, store = m._handle.store.embedding.source(), m._handle.store
+        assert source is not None
+        assert best(m, "roses", mode="vector") == "Item 7 garden"
+        with store.views.snapshot() as snapshot:
+            lsns, _ = store.models.rows(snapshot, source, "user:default", 3, upto=lsn)
+        assert {1, 2, lsn} <= set(lsns.tolist())
+
+
 def test_a_vector_that_comes_late_for_an_early_memory_counts_as_if_it_had_come_in_time() -> None:
     model, able = Model(), threading.Event()
 

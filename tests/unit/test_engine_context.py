@@ -201,6 +201,17 @@ def test_V4_a_counter_that_fails_says_nothing_about_the_views(failure: Exception
         assert {file.name: file.stat().st_ino for file in (tmp_path / "views").glob("*-v*.db")} == before
 
 
+def test_T2_turns_of_later_push_out_no_turn_of_then() -> None:
+    with walnut.open("memory://") as m:
+        turns = talk(m)
+        then = m.context("lighthouse", k=1, neighbours=1)
+        for second in range(30):
+            source = {"session": "s1"}
+            m.remember(f"Late {second}", source=source, occurred_at=f"2026-02-01T10:01:{second + 10}Z")
+            m.remember(f"Late {second}, before", source=source, occurred_at=f"2026-02-01T10:00:{second + 10}Z")
+        assert m.as_of(lsn=turns[-1].lsn).context("lighthouse", k=1, neighbours=1).text == then.text
+
+
 def test_contradictions_stand_side_by_side() -> None:
     with walnut.open("memory://") as m:
         tea = m.remember("Ann drinks tea in the morning")

@@ -1,6 +1,8 @@
 """One place a hit: facts beside what they were derived from, and repetitions, as far as the handle may see them."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ def _promoted(m: Memory, text: str, *, caused_by: tuple[int, ...]) -> None:
     m._handle.store.log.append(Batch(transactions=((draft,),)))
 
 
-def test_a_fact_leads_and_carries_its_turns(m: Memory) -> None:
+def test_R4_a_fact_leads_and_carries_its_turns(m: Memory) -> None:
     one = m.remember("please send it as a table", source={"speaker": "Alice", "turn": "t1"}, occurred_at="2026-01-02")
     two = m.remember("the pdf of the invoice was late again", source={"speaker": "Alice", "turn": "t2"})
     m.remember("the weather in the invoice office")
@@ -139,6 +141,30 @@ def test_evidence_outside_the_scope_is_a_stub(root: Memory) -> None:
     assert (stub.text, stub.memory_id, stub.actor, stub.source, stub.occurred_at) == (None,) * 5
     seen = [hit for hit in root.recall("herons exist", below=True) if hit.text == "herons exist"]
     assert texts(seen[0].evidence) == ["secret of the heron"]
+
+
+def test_R1_what_lies_behind_evidence_of_another_scope_is_not_told(root: Memory) -> None:
+    private = root.bind(scope="user:alice/session:1")
+    deep = private.remember("secret of the heron")
+    shallow = private.remember("herons and a secret", caused_by=[deep])
+    _promoted(root, "herons exist", caused_by=(shallow.lsn,))
+    best = root.bind(scope="user:bob").recall("herons exist")[0]
+    assert [each.lsn for each in best.evidence] == [shallow.lsn]
+    below = next(hit for hit in root.recall("herons exist", below=True) if hit.text == "herons exist")
+    assert {each.lsn for each in below.evidence} == {deep.lsn, shallow.lsn}
+
+
+def test_V4_a_score_belongs_to_the_version_that_was_ranked(tmp_path: Path) -> None:
+    """The view believes that an older version still holds: neither that one nor the newer has the older's score."""
+    with walnut.open(tmp_path) as m:
+        m.remember("walrus and seal", key="animal")
+        m.remember("sparrow", key="animal")
+        right = m.recall("walrus seal")
+        (file,) = (tmp_path / "views").glob("*-v*.db")
+        with closing(sqlite3.connect(file, isolation_level=None)) as db:
+            db.execute("DELETE FROM versions WHERE lsn = 2")
+        assert m.recall("walrus seal", mode="keyword") == []
+        assert m.recall("walrus seal") == right
 
 
 def test_a_repetition_stands_once_and_says_how_often(m: Memory) -> None:

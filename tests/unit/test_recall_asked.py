@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from bench import planned
 from tests.unit.small_world import World
 from walnut.errors import InvalidArgument
-from walnut.recall.asked import asked
+from walnut.recall.asked import asked, exactness
+from walnut.recall.plan import SETTINGS
+from walnut.views.folds.text import Doc
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -102,7 +104,7 @@ def test_of_repetitions_the_one_at_the_time_asked_for_counts(world: World) -> No
         ),
     ],
 )
-def test_what_holds_an_identifier_or_a_phrase_exactly_comes_first(
+def test_R3_what_holds_an_identifier_or_a_phrase_exactly_comes_first(
     world: World, query: str, held: str, others: list[str]
 ) -> None:
     lsn = world.write(held)
@@ -163,13 +165,55 @@ def test_parts_sum_to_the_score_and_scores_fall(words: list[str]) -> None:
     assert all(before.score >= after.score for before, after in pairwise(found))
 
 
-def test_another_tenant_changes_no_score(world: World) -> None:
+def test_R1_another_tenant_changes_no_score(world: World) -> None:
     runs(world)
     query = 'when was the latest "club run" of INV-7 last week?'
     before = world.recall(query, valid_at=NOW)
     for number in range(30):
         world.write(f"club run INV-7 {number}", scope="user:b", occurred_at=NOW - number * 10**15)
     assert world.recall(query, valid_at=NOW) == before
+
+
+def test_R3_of_several_times_each_counts(world: World) -> None:
+    told = runs(world)
+    hits = world.recall("the club run on 6 March 2024 and on 12 August 2023", valid_at=NOW)
+    parts = {hit.lsn: part.value for hit in hits for part in hit.parts if part.name == "time"}
+    assert {hit.lsn for hit in hits[:2]} == {told["hill"], told["ten"]}
+    assert (parts[told["hill"]], parts[told["ten"]]) == (SETTINGS.time, SETTINGS.time)
+
+
+def test_R3_the_day_on_which_it_was_told_does_not_say_when(world: World) -> None:
+    world.write("Saw the dentist", occurred_at=ns("2024-03-20"))
+    (hit,) = world.recall("when did I see the dentist?", valid_at=NOW)
+    assert "when" not in {part.name for part in hit.parts}
+
+
+def test_R3_before_March_does_not_ask_for_March(world: World) -> None:
+    world.write("the club run", occurred_at=ns("2024-02-06"))
+    march = world.write("what we call a march", occurred_at=ns("2024-02-06"))
+    assert march not in world.found("the club run before March", mode="keyword", valid_at=NOW)
+
+
+def test_R3_a_phrase_is_whole_terms() -> None:
+    needle = b"\1\2\3\4"
+    between, whole = b"\0\0\1\2\3\4\0\0", b"\0\0\1\2\3\4\0\0" + needle
+
+    def doc(body: bytes) -> Doc:
+        return Doc(
+            lsn=1,
+            session=None,
+            occurred=0,
+            confidence=None,
+            asks=False,
+            says=1,
+            echo=0,
+            speaker=0,
+            body=body,
+            forms=b"",
+            ctx=b"",
+        )
+
+    assert exactness([doc(between), doc(whole), doc(b"")], [needle]) == [0.0, 1.0, 0.0]
 
 
 def test_a_graph_that_is_not_there_is_said(world: World) -> None:

@@ -274,7 +274,7 @@ def test_hybrid_prefers_the_recent_and_the_confident_within_bounds(world: World)
     ),
     WORDS,
 )
-def test_parts_sum_to_the_score_exactly_and_stay_in_their_bounds(
+def test_R2_parts_sum_to_the_score_exactly_and_stay_in_their_bounds(
     memories: list[tuple[str, float | None, int, str | None]], query: str
 ) -> None:
     world = World()
@@ -317,6 +317,44 @@ def test_who_is_named_in_the_query_comes_first(world: World) -> None:
     ann = world.write("I bought a cello", source={"speaker": "Ann"}, occurred_at=1)
     assert world.found("what did Ann buy, a cello?")[0] == ann
     assert world.found("what did Bob buy, a cello?")[0] == bob
+
+
+def test_R3_what_is_told_late_makes_nothing_else_look_new(world: World) -> None:
+    year = 365 * 86_400 * 10**9
+    for text, occurred in (("walrus one", 0), ("walrus two", year), ("of old times", 0)):
+        world.write(text, occurred_at=occurred)
+    recency = {hit.lsn: part.value for hit in world.recall("walrus") for part in hit.parts if part.name == "recency"}
+    assert recency[2] == SETTINGS.recency
+    assert recency[1] < SETTINGS.recency / 100
+
+
+def test_R1_below_a_scope_is_not_what_begins_alike(world: World) -> None:
+    lsns = [world.write(f"walrus {scope}", scope=scope) for scope in ("user:a/x", "user:a-b", "user:a.b/x", "user:ab")]
+    assert world.found("walrus", below=True, k=10) == lsns[:1]
+
+
+def test_R2_parts_are_called_what_they_are(world: World) -> None:
+    world.write("a kitten on the sofa")
+    (hit,) = world.recall("cat")  # no common word
+    assert {part.name for part in hit.parts} >= {"vector"}
+    assert "text" not in {part.name for part in hit.parts}
+    (hit,) = world.recall("kitten", mode="keyword")
+    assert {part.name for part in hit.parts} == {"text", "session"}
+
+
+def test_R3_what_is_of_no_session_gains_nothing_from_others(world: World) -> None:
+    world.write("walrus and seal, and what they eat in winter")
+    world.write("walrus or sparrow or cat or dog or horse or cow or goat")
+    first, second = (
+        {part.name: part.value for part in hit.parts} for hit in world.recall("walrus and seal, eat", mode="keyword")
+    )
+    assert first["session"] / first["text"] == pytest.approx(second["session"] / second["text"])
+
+
+def test_R3_of_more_than_can_be_looked_at_the_newest_are(world: World) -> None:
+    lsns = [world.write(f"walrus {n}") for n in range(9)]
+    few = Settings(gather=1, most_postings=3, pool=3)
+    assert set(world.found("walrus", mode="keyword", k=1, settings=few)) == {*lsns[-3:]}
 
 
 # --- filters and limits ---------------------------------------------------------------------------

@@ -30,16 +30,36 @@ def test_counts_kept_are_those_counted_anew_at_any_moment(steps: list[str | int]
 
 def test_what_is_of_a_file_that_was_replaced_is_forgotten() -> None:
     worlds, texts, wanted = (World(), World()), Texts(System()), [number("ant")]
-    for world, times in zip(worlds, (1, 3), strict=True):
-        for _ in range(times):
-            world.write(f"ant {times}")
+    worlds[0].write("bee")
+    for times in range(3):
+        worlds[1].write(f"ant {times}")
     old, new = (world.snapshot() for world in worlds)
     new.generation = 1
-    assert texts.counts(old, (1,), wanted, upto=1) == {wanted[0]: 1}
+    assert texts.docs(old, [1]) == text.docs(old.db, [1])
+    assert texts.counts(old, (1,), wanted, upto=1) == {wanted[0]: 0}
     assert texts.counts(new, (1,), wanted, upto=3) == {wanted[0]: 3}
-    assert texts.counts(old, (1,), wanted, upto=1) == {wanted[0]: 1}
+    assert texts.counts(old, (1,), wanted, upto=1) == {wanted[0]: 0}
     assert texts.counts(new, (1,), wanted, upto=3) == {wanted[0]: 3}
-    for snapshot in (old, new, old, new, new):
+    for snapshot in (new, old, new, old, new, new):
         assert texts.docs(snapshot, [1, 3, 9]) == text.docs(snapshot.db, [1, 3, 9])
     for world in worlds:
         world.close()
+
+
+def test_R1_counts_kept_of_one_scope_are_not_anothers() -> None:
+    world, texts, wanted = World(), Texts(System()), [number("ant")]
+    for scope in ("user:a", "user:b", "user:b"):
+        world.write("ant", scope=scope)
+    snapshot = world.snapshot()
+    for scopes in ((1,), (2,), (1, 2), (1,)):
+        assert texts.counts(snapshot, scopes, wanted, upto=3) == {wanted[0]: sum(scopes)}
+    world.close()
+
+
+def test_V3_counts_asked_for_ahead_of_the_view_are_counted_on_from_where_it_was() -> None:
+    world, texts, wanted = World(), Texts(System()), [number("ant")]
+    world.write("ant")
+    assert texts.counts(world.snapshot(), (1,), wanted, upto=9) == {wanted[0]: 1}
+    world.write("ant")
+    assert texts.counts(world.snapshot(), (1,), wanted, upto=9) == {wanted[0]: 2}
+    world.close()

@@ -77,6 +77,18 @@ UNDERSTOOD = {
 }
 
 
+@pytest.mark.parametrize(
+    ("query", "now", "since"),
+    [
+        ("last Wednesday", NOW, "2024-05-08"),  # today is one
+        ("one month ago", datetime(2024, 5, 31, tzinfo=UTC), "2024-04-11"),  # there is no 31 April
+    ],
+)
+def test_R3_a_time_is_there_whatever_day_it_is(query: str, now: datetime, since: str) -> None:
+    (window,) = times(query, now=ns(now)).windows
+    assert day(window.since) == since
+
+
 @pytest.mark.parametrize("query", UNDERSTOOD)
 def test_times_are_understood_as_seen_from_the_moment(query: str) -> None:
     assert days(query) == [UNDERSTOOD[query]]

@@ -100,3 +100,19 @@ def test_a_megabyte_of_anything_is_gone_over_once(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     for whole in (text, f"{text}!", f"{text} blank"):
         assert len(terms.formed(whole)[0]) == len(terms.formed(whole)[1])
+
+
+def test_R3_forms_are_those_of_the_words_whoever_speaks_and_whatever_is_tagged() -> None:
+    world = World()
+    other = world.write("the invoices came", source={"speaker": "Ann"}, tags=["blue sky"])
+    same = world.write("the invoice came", source={"speaker": "Ann"}, tags=["blue sky"])
+    for asked, first in (("invoice", same), ("invoices", other)):
+        best, second = (
+            {part.name: part.value for part in hit.parts} | {"lsn": hit.lsn}
+            for hit in world.recall(asked, mode="keyword")
+        )
+        assert (best["lsn"], best["text"] > second["text"]) == (first, True)
+    for asked in ("ann", "sky", "blue"):
+        one, two = world.recall(asked, mode="keyword")
+        assert one.score == two.score
+    world.close()
