@@ -419,6 +419,24 @@ def test_a_damaged_cache_is_begun_anew(tmp_path: Path, damage: bytes) -> None:
         assert best(m, "vessel", mode="vector") == "Ship"
 
 
+@pytest.mark.parametrize(
+    "wrong", ["zeroblob(length(vector))", "substr(vector, 1, 4)", "(SELECT max(vector) FROM vectors)"]
+)
+def test_a_vector_that_was_never_written_is_noticed_and_made_again(tmp_path: Path, wrong: str) -> None:
+    with walnut.open(tmp_path, embedder=Model().embedder) as m:
+        embedded(filled(m))
+        before = [(hit.text, hit.score) for hit in m.recall("vessel", mode="vector")]
+    with sqlite3.connect(tmp_path / "embeddings" / "cache.db") as db:
+        db.execute(f"UPDATE vectors SET vector = {wrong}")
+    db.close()
+    model = Model()
+    with walnut.open(tmp_path, embedder=model.embedder) as m:
+        m.recall("vessel")
+        assert embedded(m).vectors == 3
+        assert [(hit.text, hit.score) for hit in m.recall("vessel", mode="vector")] == before
+    assert "Ship" in model.texts
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_is_flipped_in_the_cache_no_search_fails_and_it_mends_itself(tmp_path: Path, seed: int) -> None:
     drawn = random.Random(seed)

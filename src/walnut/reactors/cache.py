@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import google_crc32c
 import msgspec
 
 from walnut.system import System
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_FORM = 1
+_FORM = 2
 _FLOAT = "<f4"
 _FLOAT_BYTES = 4
 #: How long to wait for another process's transaction (seconds).
@@ -42,7 +43,7 @@ _SCHEMA = (
     """
     CREATE TABLE vectors (
         model INTEGER NOT NULL, hash BLOB NOT NULL,
-        vector BLOB NOT NULL,       -- little-endian 32-bit floats, of length 1
+        vector BLOB NOT NULL,       -- little-endian 32-bit floats, of length 1, then a CRC32C of hash and floats
         PRIMARY KEY (model, hash)
     )
     """,
@@ -227,7 +228,8 @@ class Cache:
             for row, vector in zip(rows, vectors, strict=True):
                 same = _waiting(db, model, row.hash)
                 if same:  # else all were forgotten meanwhile
-                    values = (model, row.hash, vector.astype(_FLOAT).tobytes())
+                    floats: bytes = vector.astype(_FLOAT).tobytes()
+                    values = (model, row.hash, floats + _sum(row.hash, floats))
                     db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", values)
                 for each in same:
                     _place(db, model, each)
@@ -272,15 +274,14 @@ class Cache:
 
         with self._transaction("DEFERRED") as db:
             query = (
-                "SELECT p.seq, p.lsn, v.vector FROM placed p JOIN vectors v ON v.model = p.model AND v.hash = p.hash"
-                " WHERE p.model = ? AND p.scope = ? AND p.seq > ? AND length(v.vector) = ? ORDER BY p.seq"
+                "SELECT p.seq, p.lsn, p.hash, v.vector FROM placed p"
+                " JOIN vectors v ON v.model = p.model AND v.hash = p.hash WHERE p.model = ? AND p.scope = ? AND p.seq > ? ORDER BY p.seq"
             )
-            found = db.execute(query, (model, scope, after, dimensions * _FLOAT_BYTES)).fetchall()
-            for row in found:
-                _checked(row, (int, int, bytes))
+            found = db.execute(query, (model, scope, after)).fetchall()
+            floats = [_floats(row, dimensions * _FLOAT_BYTES) for row in found]
         mark = found[-1][0] if found else after
-        lsns = np.fromiter((lsn for _, lsn, _ in found), np.int64, len(found))
-        vectors = np.frombuffer(b"".join(vector for _, _, vector in found), _FLOAT)
+        lsns = np.fromiter((row[1] for row in found), np.int64, len(found))
+        vectors = np.frombuffer(b"".join(floats), _FLOAT)
         return mark, lsns, vectors.reshape(len(found), dimensions).astype(np.float32, copy=False)
 
 
@@ -294,6 +295,20 @@ def _checked(found: Sequence[Any] | None, types: tuple[Any, ...]) -> tuple[Any, 
     if found is None or not all(map(isinstance, found, types)):
         raise Damaged("the cache of embeddings holds what was never written")
     return tuple(found)
+
+
+def _floats(row: Sequence[Any], size: int) -> bytes:
+    """The floats of a row, if they are what was written: a flipped bit makes another vector, which no one would see."""
+    _, _, hashed, vector = _checked(row, (int, int, bytes, bytes))
+    floats: bytes = vector[:size]
+    if vector[size:] != _sum(hashed, floats):
+        raise Damaged("the cache of embeddings holds a vector that was never written")
+    return floats
+
+
+def _sum(hashed: bytes, floats: bytes) -> bytes:
+    checksum: int = google_crc32c.value(hashed + floats)
+    return checksum.to_bytes(4, "little")
 
 
 def _place(db: sqlite3.Connection, model: int, row: Row) -> None:
