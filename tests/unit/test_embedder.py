@@ -207,11 +207,16 @@ def unreachable(texts: Sequence[str]) -> Any:
     raise TimeoutError
 
 
+def leaving(texts: Sequence[str]) -> Any:
+    sys.exit(1)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         raising,
         unreachable,
+        leaving,
         lambda texts: None,
         lambda texts: "abc",
         lambda texts: [],

@@ -21,7 +21,7 @@ def ask(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
         given = embedder.embed(texts)
     except EmbedderFailed:
         raise
-    except Exception as error:  # whatever a caller's model may raise
+    except (Exception, SystemExit) as error:  # whatever a caller's model may raise; an exit would end our thread only
         told = f"the model raised {type(error).__name__}"
         raise EmbedderFailed(told, where="embedder", hint=_HINT, passing=isinstance(error, OSError)) from error
     return units(_checked(given, len(texts), embedder.dimensions))
