@@ -275,7 +275,8 @@ class Cache:
         with self._transaction("DEFERRED") as db:
             query = (
                 "SELECT p.seq, p.lsn, p.hash, v.vector FROM placed p"
-                " JOIN vectors v ON v.model = p.model AND v.hash = p.hash WHERE p.model = ? AND p.scope = ? AND p.seq > ? ORDER BY p.seq"
+                " JOIN vectors v ON v.model = p.model AND v.hash = p.hash"
+                " WHERE p.model = ? AND p.scope = ? AND p.seq > ? ORDER BY p.seq"
             )
             found = db.execute(query, (model, scope, after)).fetchall()
             floats = [_floats(row, dimensions * _FLOAT_BYTES) for row in found]
