@@ -33,7 +33,7 @@ FLOOR = 64.0
 _OFF: dict[str, dict[str, float]] = {
     "turns before": {"ctx": 0.0},
     "session": {"session": 0.0},
-    "speaker, first person": {"speaker": 0.0},
+    "speaker, first person": {"speaker": 0.0, "assistant": 0.0},
     "short turns": {"short": 0.0},
     "questions": {"question": 0.0},
     "repetitions": {"duplicate": 0.0},

@@ -19,6 +19,8 @@ from walnut.embed import static
 from walnut.embed.pieces import LONGEST, MOST, words
 from walnut.model.requests import Mode
 from walnut.recall import rows
+from walnut.recall.asked import asked
+from walnut.recall.plan import SETTINGS
 from walnut.recall.vectors import Scan, Vectors
 from walnut.system import System
 from walnut.views.folds import vectors
@@ -245,6 +247,40 @@ def test_the_first_person_asks_for_what_the_user_said(world: World) -> None:
     assert [part.name for part in mine[0].parts if part.name == "speaker"] == ["speaker"]
     assert "speaker" not in {part.name for hit in world.recall("what does a cello cost?") for part in hit.parts}
     assert assistant in {hit.lsn for hit in mine}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "which cello did you suggest to me?",
+        "can you remind me what cello you had recommended for my daughter?",
+        "what was my cello in the list you gave me?",
+        "I need your second suggestion of a cello again",
+    ],
+)
+def test_you_said_asks_for_what_the_assistant_said(world: World, query: str) -> None:
+    assistant = world.write("The red cello costs a lot of money", source={"speaker": "assistant"}, occurred_at=1)
+    user = world.write("The blue cello costs a lot of money", source={"speaker": "user"}, occurred_at=1)
+    parts = {hit.lsn: {part.name: part.value for part in hit.parts} for hit in world.recall(query)}
+    assert parts[assistant]["speaker"] == SETTINGS.assistant
+    assert "speaker" not in parts[user]
+
+
+@pytest.mark.parametrize(
+    ("query", "role"),
+    [
+        ("what colour is my car?", "user"),
+        ("can you suggest a car for me?", "user"),
+        ("what did I tell you about our car when we talked?", "user"),
+        ("remind me of my car", None),
+        ("in our previous chat, what was the car I liked?", None),
+        ("I told you of a car and you suggested another", None),
+        ("which car is red?", None),
+        ("can you provide the name of the car?", None),
+    ],
+)
+def test_whose_words_are_asked_for(query: str, role: str | None) -> None:
+    assert asked(query, now=0)[0].role == role
 
 
 def test_what_is_nothing_but_questions_loses(world: World) -> None:

@@ -6,6 +6,7 @@ import re
 from array import array
 from collections.abc import Sequence
 from math import inf
+from typing import Literal
 
 import msgspec
 
@@ -39,6 +40,32 @@ _WHEN = re.compile(
     r"|\bwhen (?:did|does|do|is|are|was|were|will|would|has|have|had|should|can|could)\b"
     r"|\b(?:(?:what|which) (?:date|day|month|year|time)|how long|how many (?:days|weeks|months|years))\b"
 )
+_SAYING = (
+    "said|told|mentioned|suggested|recommended|advised|gave|given|listed|provided|explained|described|wrote|written"
+    "|proposed|answered|offered|named|shared|showed|shown|quoted|came up with"
+)
+_SAY = (
+    "say|tell|mention|suggest|recommend|advise|give|list|provide|explain|describe|write|propose|answer|offer|name|share"
+)
+#: The one who is asked is asked for what he said: "you suggested", "did you say", "your list"; not "can you suggest".
+_YOU_SAID = re.compile(
+    rf"\byou(?:['\u2019](?:ve|d))?(?: (?:had|have|just|also|once|previously|originally|earlier|already)){{0,3}}"
+    rf" (?:{_SAYING})\b|\bdid you (?:also |originally |previously )?(?:{_SAY})\b"
+    r"|\byour (?:\w{1,30} ){0,2}"
+    r"(?:suggestion|recommendation|advice|answer|reply|replies|response|list|explanation|summary|tip)s?\b"
+)
+#: The asker asks for what he said himself.
+_I_SAID = re.compile(
+    rf"\bi(?:['\u2019](?:ve|d))?(?: (?:had|have|just|also|once|previously|originally|earlier|already)){{0,3}}"
+    rf" (?:{_SAYING})\b|\bdid i (?:also |originally |previously )?(?:{_SAY})\b"
+)
+#: A conversation is meant, and either may have said it.
+_WE_TALKED = re.compile(
+    r"\bremind me\b|\b(?:our|previous|earlier|last|past) (?:\w{1,30} )?(?:chat|conversation|discussion|exchange)s?\b"
+    r"|\bwe (?:talked|spoke|chatted|discussed|went over|were talking|were discussing)\b"
+)
+#: Who asks about himself asks about what the user said.
+_FIRST_PERSON = frozenset({"i", "me", "my", "mine", "myself", "we", "our", "ours"})
 #: Words with which people say when something was or will be.
 _SAYS_WHEN = frozenset(
     map(
@@ -53,17 +80,22 @@ _SAYS_WHEN = frozenset(
 )
 
 
+#: The two sides of a talk with an assistant.
+Role = Literal["user", "assistant"]
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What ranking weighs beside words and nearness; empty for most queries.
 
     `windows`: times named. `needles`: 32-bit terms that must stand together. `towards`: 1 the latest, -1 the first,
-    0 neither. `when`: the answer is a time.
+    0 neither. `when`: the answer is a time. `role`: who said it in a talk with an assistant; None: either.
     """
 
     windows: tuple[Window, ...] = ()
     needles: tuple[bytes, ...] = ()
     towards: int = 0
     when: bool = False
+    role: Role | None = None
 
 
 def asked(query: str, *, now: int) -> tuple[Asked, Times]:
@@ -77,9 +109,21 @@ def asked(query: str, *, now: int) -> tuple[Asked, Times]:
             needles=_needles(start),
             towards=bool(_LATEST.search(lowered)) - bool(_FIRST.search(lowered)),
             when=_WHEN.search(lowered) is not None,
+            role=_role(query),
         ),
         named,
     )
+
+
+def _role(query: str) -> Role | None:
+    """Whose words are asked for: where both are, or only a conversation is named, either's."""
+    lowered = query[:_LOOKED_AT].lower()
+    you, i = _YOU_SAID.search(lowered), _I_SAID.search(lowered)
+    if you or i:
+        return None if you and i else "assistant" if you else "user"
+    if _WE_TALKED.search(lowered) or _FIRST_PERSON.isdisjoint(terms.words(query, query=True)):
+        return None
+    return "user"
 
 
 def _needles(query: str) -> tuple[bytes, ...]:

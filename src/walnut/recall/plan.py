@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _MODES = get_args(Mode)
 _MOST_HITS = 1 << 31
-#: Who asks about himself asks about what the user said.
-_FIRST_PERSON = frozenset({"i", "me", "my", "mine", "myself", "we", "our", "ours"})
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Of the mean of text and vector part of the best candidate in the session.
     session: float = 1.0
     speaker: float = 0.5
+    #: Of what the assistant said, where the query asks for that.
+    assistant: float = 0.25
     #: A version with fewer distinct words that say something loses up to this share of its text and vector parts.
     short: float = 0.5
     short_words: int = 6
@@ -96,7 +96,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     terms: tuple[int, ...]
     paths: tuple[str, ...]
     vector: NDArray[np.int8] | None
-    first_person: bool
     asked: Asked
     pool: int
     near: int
@@ -135,7 +134,9 @@ def plan(
         snapshot, request, said.rest if by_words else query, readable, below=below, settings=settings
     )
     if request.mode == "vector":
-        settings = msgspec.structs.replace(settings, session=0.0, speaker=0.0, short=0.0, question=0.0, duplicate=0.0)
+        settings = msgspec.structs.replace(
+            settings, session=0.0, speaker=0.0, assistant=0.0, short=0.0, question=0.0, duplicate=0.0
+        )
     k = min(request.k, _MOST_HITS)
     return Plan(
         request=request,
@@ -146,8 +147,7 @@ def plan(
         terms=tuple(terms.query_terms(said.indexed, most=settings.most_terms)) if by_words else (),
         paths=paths,
         vector=vector,
-        first_person=not _FIRST_PERSON.isdisjoint(terms.words(query, query=True)),
-        asked=wanted if by_words else Asked(),
+        asked=wanted if by_words else Asked(role=wanted.role),
         pool=max(settings.pool, 2 * k),
         near=max(settings.near, k),
         settings=settings,

@@ -20,8 +20,11 @@ from walnut.views.folds.text import Doc
 _TERM_BYTES = 4
 #: Less than any cosine.
 _UNKNOWN = -2.0
-#: What conversations call the one an assistant talks to.
-_USER = frozenset(map(number, ("user", "human")))
+#: What conversations call the one an assistant talks to, and the assistant.
+_ROLES = {
+    "user": frozenset(map(number, ("user", "human"))),
+    "assistant": frozenset(map(number, ("assistant", "ai", "bot", "chatbot"))),
+}
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +44,13 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     """What ranking knows beside the candidates.
 
     `near`: LSN -> cosine, a model each, the one that counts first; none where vectors don't count.
-    `first_person`: the query asks about the asker. `newest`: the latest `occurred` of the scopes (ns);
+    `newest`: the latest `occurred` of the scopes (ns);
     None where recency, confidence and evidence don't count. `sources`: LSN -> how many independent sources a fact
     has, if more than one.
     """
 
     text: Statistics
     near: Sequence[Mapping[int, float]]
-    first_person: bool
     asked: Asked
     newest: int | None
     sources: Mapping[int, int] = {}
@@ -139,15 +141,19 @@ def _sessions(docs: Sequence[Doc], texts: Sequence[float], nears: Sequence[float
 
 
 def _speakers(docs: Sequence[Doc], signals: Signals, settings: Settings) -> list[float]:
-    """Whether the query names who said it, or asks about the asker and the user said it."""
+    """Whether the query names who said it, or asks for what the user or the assistant said and he said it."""
+    role = signals.asked.role
+    roles = _ROLES[role] if role else frozenset[int]()
+    weight = settings.assistant if role == "assistant" else settings.speaker
     meant: dict[bytes, float] = {b"": 0.0}
-    wanted = signals.text.wanted | (_USER if signals.first_person else frozenset())
     found = []
     for doc in docs:
         name = doc.body[: doc.speaker * _TERM_BYTES]
         value = meant.get(name)
         if value is None:
-            value = meant[name] = settings.speaker * (not wanted.isdisjoint(array("I", name)))
+            words = frozenset(array("I", name))
+            named = 0.0 if signals.text.wanted.isdisjoint(words) else settings.speaker
+            value = meant[name] = max(named, 0.0 if roles.isdisjoint(words) else weight)
         found.append(value)
     return found
 

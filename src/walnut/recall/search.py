@@ -79,7 +79,6 @@ def _found(
         Signals(
             text=known,
             near=[near.of(list(found)) for near in nears],
-            first_person=prepared.first_person,
             asked=prepared.asked,
             newest=totals.newest if hybrid else None,
             sources=snapshot.sources(found, upto) if hybrid else {},

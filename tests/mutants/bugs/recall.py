@@ -229,8 +229,8 @@ BUGS = (
     Mutant(
         "the-user-is-nobody",
         "recall/rank.py",
-        "signals.text.wanted | (_USER if signals.first_person else frozenset())",
-        "signals.text.wanted",
+        "_ROLES[role] if role else frozenset[int]()",
+        "frozenset[int]()",
         f"{_VECTORS}test_the_first_person_asks_for_what_the_user_said",
         "R3",
         "what the assistant said answers a question about oneself",
