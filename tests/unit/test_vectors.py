@@ -363,3 +363,13 @@ def test_V4_a_reader_of_a_file_that_was_replaced_leaves_nothing_of_it(tmp_path: 
                 assert kept.near(old, ["user:default"], query, upto=10).best(5) == []
                 again = kept.near(new, ["user:default"], query, upto=10).of(range(1, 11))
                 assert again == Vectors(System()).near(new, ["user:default"], query, upto=10).of(range(1, 11))
+
+
+def test_more_scopes_than_vectors_are_looked_at_in_are_refused_by_mode_vector_and_found_by_words() -> None:
+    with walnut.open("memory://", scope="global") as m:
+        for number in range(SETTINGS.most_scopes):
+            m.bind(scope=f"user:{number}").remember(f"Note {number} on ships")
+        with pytest.raises(walnut.InvalidArgument, match="scopes"):
+            m.recall("ships", mode="vector", below=True)
+        assert len(m.recall("ships", below=True, k=3)) == 3
+        assert len(m.bind(scope="user:7").recall("ships", mode="vector", below=True)) == 1

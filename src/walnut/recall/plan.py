@@ -121,7 +121,7 @@ def plan(
     below: bool,
     settings: Settings = SETTINGS,
 ) -> Plan:
-    """Check the request and prepare it. Errors: InvalidArgument for k < 1 or an unknown mode."""
+    """Check the request and prepare it. Errors: InvalidArgument for k < 1, an unknown mode, too many scopes."""
     if request.k < 1:
         raise InvalidArgument("k is below 1", where="k", hint="ask for at least one hit")
     if request.mode not in _MODES:
@@ -163,6 +163,9 @@ def _nearness(
         return (), None
     paths = [*readable, *(snapshot.scopes_below(readable[0]) if below else ())]
     if len(paths) > settings.most_scopes:
+        if request.mode == "vector":  # words decide in mode hybrid; here nothing would be found, and nobody told
+            told = f"vectors of more than {settings.most_scopes} scopes are not searched at once"
+            raise InvalidArgument(told, where="below", hint="bind a narrower scope, or use mode hybrid")
         return (), None
     if not worded:
         return tuple(paths), None
