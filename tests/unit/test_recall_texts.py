@@ -1,9 +1,11 @@
 """What is kept of the text index between searches: always that of the moment and the file that are asked about."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.small_world import World
+from walnut.recall import texts as kept
 from walnut.recall.texts import Texts
 from walnut.system import System
 from walnut.views.folds import text
@@ -62,4 +64,18 @@ def test_V3_counts_asked_for_ahead_of_the_view_are_counted_on_from_where_it_was(
     assert texts.counts(world.snapshot(), (1,), wanted, upto=9) == {wanted[0]: 1}
     world.write("ant")
     assert texts.counts(world.snapshot(), (1,), wanted, upto=9) == {wanted[0]: 2}
+    world.close()
+
+
+def test_V3_what_no_longer_fits_in_memory_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "KEPT_COUNTS", 2)
+    monkeypatch.setattr(kept, "KEPT_DOCS", 2)
+    world, texts = World(), Texts(System())
+    for word in (*_WORDS, *_WORDS):
+        world.write(word)
+    snapshot = world.snapshot()
+    for start in (0, 1, 2, 0, 1):
+        wanted, lsns = [number(word) for word in _WORDS[start : start + 2]], [start + 1, start + 2]
+        assert texts.counts(snapshot, (1,), wanted, upto=6) == dict.fromkeys(wanted, 2)
+        assert texts.docs(snapshot, lsns) == text.docs(snapshot.db, lsns)
     world.close()
