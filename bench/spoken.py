@@ -64,7 +64,9 @@ def _shares(m: walnut.Memory, who: str) -> Iterator[tuple[float, float]]:
     for topic in _TOPICS:
         for question in _ASKED[who]:
             hits = m.recall(question.format(topic), k=10)
-            right = [hit.source is not None and (hit.source["speaker"], hit.source["topic"]) == (who, topic) for hit in hits]
+            right = [
+                hit.source is not None and (hit.source["speaker"], hit.source["topic"]) == (who, topic) for hit in hits
+            ]
             yield sum(right[:_FIRST]) / _FIRST, next((1 / rank for rank, each in enumerate(right, 1) if each), 0.0)
 
 

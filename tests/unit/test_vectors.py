@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import get_args
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,10 +20,11 @@ from walnut.embed import static
 from walnut.embed.pieces import LONGEST, MOST, words
 from walnut.model.requests import Mode
 from walnut.recall import rows
+from walnut.recall import vectors as near
 from walnut.recall.asked import asked
 from walnut.recall.plan import SETTINGS
 from walnut.recall.vectors import Scan, Vectors
-from walnut.system import System
+from walnut.system import System, Thread
 from walnut.views.folds import vectors
 from walnut.views.folds.vectors import VectorsFold
 
@@ -216,6 +218,37 @@ def test_the_nearest_are_those_of_a_sort_of_all(way: str) -> None:
     order = sorted((lsn for lsn in cosines if cosines[lsn] > 0), key=lambda lsn: (-cosines[lsn], -lsn))
     for wanted in (1, 10, 250, 699, 10_000):
         assert Scan([held.until(700)], query).best(wanted) == order[:wanted]
+
+
+class _NoThreads(System):
+    def start_thread(self, target: Callable[[], None], *, name: str) -> Thread:
+        raise RuntimeError("can't start new thread")
+
+
+class _NoMemory(System):
+    """A thread that runs out of memory where the searching one does not."""
+
+    def start_thread(self, target: Callable[[], None], *, name: str) -> Thread:
+        with patch.object(rows.Part, "dots", side_effect=MemoryError):
+            thread = super().start_thread(target, name=name)
+            thread.join()
+        return thread
+
+
+@pytest.mark.parametrize("system", [System, _NoThreads, _NoMemory])
+def test_many_rows_looked_at_ahead_are_those_looked_at_when_asked(
+    way: str, system: type[System], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = np.random.default_rng(4)
+    found = chance.integers(-128, 128, (700, static.DIMENSIONS)).astype(np.int8)
+    held = rows.Rows(static.DIMENSIONS)
+    held.extend(np.arange(1, 701), found)
+    monkeypatch.setattr(near, "AHEAD", 700)
+    ahead = Scan([held.until(700)], found[5], system=system())
+    alone = Scan([held.until(700)], found[5])
+    assert ahead.best(30) == alone.best(30)
+    assert ahead.best(600) == alone.best(600)
+    assert ahead.of(range(1, 701)) == alone.of(range(1, 701))
 
 
 def test_filters_reach_beyond_the_nearest(world: World) -> None:

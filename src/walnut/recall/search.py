@@ -67,10 +67,10 @@ def _found(
     wholes = {term: factor * parts for term, parts in terms.query_identifiers(query).items()}
     known = statistics(frequencies, totals, forms=terms.query_forms(query), factors=wholes)
     weights = {term: known.idf[term] for term, count in frequencies.items() if count}
-    found = candidates.by_words(snapshot, prepared, texts, weights)
     nears: list[Nearness] = [each.near(snapshot, prepared.paths, upto=upto) for each in asked]
     if prepared.vector is not None:
         nears.append(vectors.near(snapshot, prepared.paths, prepared.vector, upto=upto, exact=exact))
+    found = candidates.by_words(snapshot, prepared, texts, weights)
     for near in nears:
         found |= candidates.by_nearness(snapshot, prepared, texts, near, known=found)
     hybrid = prepared.request.mode == "hybrid"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from walnut.embed import static
 from walnut.recall import codes
 from walnut.recall.indexes import Indexes
 from walnut.recall.rows import Part, Rows
-from walnut.system import System
+from walnut.system import System, Thread
 from walnut.views.folds import vectors
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Bytes of rows that are kept; the scopes asked for longest ago go first.
 KEPT = 256 * 1024 * 1024
+#: From so many rows on, a scan takes longer than a thread takes to start.
+AHEAD = 1 << 15
 #: 32-bit floats may be off by so much, relatively, in an order that is made exact afterwards.
 _SLACK = 1e-6
 
@@ -71,11 +74,22 @@ class Near:
 
 
 class Scan:
-    """Nearness by looking at all rows of some scopes, once the nearest are asked for; exact."""
+    """Nearness by looking at all rows of some scopes; exact.
 
-    def __init__(self, parts: Sequence[Part], query: NDArray[np.int8]) -> None:
+    Given a `system`, many rows are looked at ahead, in a thread that waits for memory while words are looked up.
+    """
+
+    def __init__(self, parts: Sequence[Part], query: NDArray[np.int8], *, system: System | None = None) -> None:
         self._parts, self._query = parts, query
         self._dots: list[NDArray[np.float32]] = []
+        self._ahead: Thread | None = None
+        if system is not None and sum(len(part.lsns) for part in parts) >= AHEAD:
+            with suppress(RuntimeError):  # no more threads: it is looked at when it is asked for
+                self._ahead = system.start_thread(self._look, name="walnut-scan")
+
+    def _look(self) -> None:
+        with suppress(MemoryError):  # whoever needs it runs into it again
+            self._dots = [part.dots(self._query) for part in self._parts]
 
     def of(self, wanted: Sequence[int]) -> dict[int, float]:
         """LSN -> cosine, of those of these versions that have one."""
@@ -87,6 +101,8 @@ class Scan:
 
     def best(self, count: int) -> list[int]:
         """LSNs of the nearest, nearest first, of equals the newer; those that are not near at all left out."""
+        if self._ahead is not None:
+            self._ahead.join()
         self._dots = self._dots or [part.dots(self._query) for part in self._parts]
         found: list[tuple[float, int]] = []
         for part, dots in zip(self._parts, self._dots, strict=True):
@@ -142,6 +158,7 @@ class Vectors:
 
     def __init__(self, system: System, folder: str | None = None) -> None:
         self.indexes = Indexes(system, folder)
+        self._system = system
         self._lock = system.lock()
         self._scopes: OrderedDict[str, Rows] = OrderedDict()
         self._size = 0  # bytes of them all
@@ -155,9 +172,9 @@ class Vectors:
         held = [(path, part) for path, part in found if len(part.lsns)]
         parts = [part for _, part in held]
         if exact:
-            return Scan(parts, query)
+            return Scan(parts, query, system=self._system)
         coded = [self.indexes.of(path, part, generation=snapshot.generation) for path, part in held]
-        return Likely(parts, coded, query) if any(coded) else Scan(parts, query)
+        return Likely(parts, coded, query) if any(coded) else Scan(parts, query, system=self._system)
 
     def close(self) -> None:
         """Stop what runs in the background; idempotent."""
