@@ -135,7 +135,10 @@ def test_kept_rows_grow_with_the_view_and_answer_for_any_moment(world: World) ->
         lsns.append(world.write(f"puppy number {number}"))
         assert world.found("puppy", mode="vector", k=100)[0] in lsns
         assert set(world.found("puppy", mode="vector", k=100)) == set(lsns)
+    dog = static.table().embed(["dog"])[0]
     for at in (1, 7, 30):
+        near = world.vectors.near(world.snapshot(), ["user:a"], dog, upto=at)
+        assert sorted(near.best(100)) == lsns[:at] == sorted(near.of(lsns))
         fresh = World(world.log, upto=at)
         assert world.recall("dog", mode="vector", at=at, k=50) == fresh.recall("dog", mode="vector", at=at, k=50)
         fresh.db.close()
