@@ -1,5 +1,6 @@
-"""What all tests share: the `--soak` option and how thorough a run is."""
+"""What all tests share: the `--soak` option, how thorough a run is, and that interrupts are heeded."""
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # run in the background of a shell; children would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile("soak" if config.getoption("--soak") else "everyday")
 
 
