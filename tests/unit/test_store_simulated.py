@@ -1,10 +1,14 @@
 """A whole store on a simulated machine: written, checkpointed, crashed at each call, and opened again."""
 
+import gc
+import sqlite3
+
 import pytest
 
 import walnut
 from walnut.system import System
 from walnut.testing.sim import Faults, Killed, SimMachine
+from walnut.views.store import Stamp, ViewFile, create
 
 TEXTS = [f"the invoice number {number} goes out as CSV" for number in range(4)]
 
@@ -66,3 +70,20 @@ def test_V4_checkpoints_that_a_power_cut_left_half_are_passed_over() -> None:
         assert machine.call(_found) == [TEXTS[0]]
         whole += any(path.endswith(".db") for path in machine.names.paths)
     assert whole
+
+
+def test_views_in_memory_never_find_the_tables_of_a_machine_that_is_gone() -> None:
+    """Machines of one seed draw the same random names, and the dead leave connections behind for a while."""
+    left: list[sqlite3.Connection] = []
+
+    def work(system: System) -> None:
+        file = ViewFile(system, None)
+        db, _ = file.beside("new")
+        left.append(db)
+        create(db, (), Stamp(b"", "", 0, b"", b"", 0))
+
+    for _ in range(50):
+        SimMachine(1).call(work)
+        gc.collect()
+    for db in left:
+        db.close()

@@ -7,6 +7,7 @@ swap takes it alone, so that nobody pairs the database of one file with the writ
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -32,6 +33,8 @@ _STAMP = (
 #: What `clean` says.
 WRITTEN, CLOSED, OPENED = range(3)
 _SUFFIXES = ("-wal", "-shm", "-journal")
+#: Counts the files of the process: SQLite finds what is in memory by name, for as long as any connection is open.
+_made = itertools.count()
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -93,7 +96,7 @@ class ViewFile:
         self._system = system
         self._memory = 0
         self._keeper: sqlite3.Connection | None = None
-        self._name = f"{system.random(8).hex()}-{id(self):x}"  # simulated machines may draw the same
+        self._name = f"{system.random(8).hex()}-{next(_made)}"  # simulated machines may draw the same
         self._idle: list[tuple[object, sqlite3.Connection]] = []
         self._pool_lock = system.lock()
 
