@@ -48,6 +48,26 @@ def test_R5_a_query_is_compared_with_vectors_of_its_dimension_only() -> None:
         assert m.recall("", embedding=[1.0] * 4) == []
 
 
+def test_R5_vectors_of_several_dimensions_lie_side_by_side_in_one_scope() -> None:
+    """Asked in turn, at one LSN and after more was written: nothing kept of one dimension answers for another."""
+    three, five = [[1.0, 0.0, 0.1], [0.0, 1.0, 0.1]], [[1.0, 0.0, 0.0, 0.0, 0.1], [0.0, 1.0, 0.0, 0.0, 0.1]]
+    with walnut.open("memory://") as m:
+        for number in range(2):
+            m.remember(f"Berth {number}", embedding=three[number])
+            m.remember(f"Quay {number}", embedding=five[number])
+        first = m._handle.store.views._live._good
+        for mode in ("hybrid", "vector"):
+            for _ in range(2):
+                assert texts(m.recall("", mode=mode, embedding=three[0])) == ["Berth 0", "Berth 1"]
+                assert texts(m.recall("", mode=mode, embedding=five[1])) == ["Quay 1", "Quay 0"]
+                assert m.recall("", mode=mode, embedding=[1.0] * 4) == []
+        assert m._handle.store.views._live._good[1] == first[1] + 1, "no search had the views rebuilt"
+        m.remember("Quay 2", embedding=five[0])
+        m.remember("Berth 2", embedding=three[0])
+        assert texts(m.recall("", embedding=three[0]))[0] == "Berth 2"
+        assert texts(m.recall("", embedding=five[0]))[0] == "Quay 2"
+
+
 def test_where_no_vector_has_the_dimension_the_static_ones_answer() -> None:
     with walnut.open("memory://") as m:
         fill(m)

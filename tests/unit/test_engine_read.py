@@ -9,6 +9,7 @@ import pytest
 
 import walnut
 from walnut import InvalidArgument, Memory, NotFound
+from walnut.recall import rank
 
 
 @pytest.fixture(params=["memory", "files"])
@@ -245,3 +246,49 @@ def test_V4_a_damaged_view_file_is_built_anew(tmp_path: Path) -> None:
         path.write_bytes(b"\xff" * 20_000)
     with walnut.open(tmp_path / "s") as m:
         assert m.get(key="drink").text == "tea"
+
+
+@pytest.mark.parametrize(
+    "rot",
+    [
+        "UPDATE text_docs SET says = 'many'",
+        "UPDATE text_docs SET body = x'00'",
+        "UPDATE text_docs SET forms = x''",
+        "UPDATE text_docs SET newest = 'late'",
+        "UPDATE versions SET memory = 7",
+    ],
+)
+def test_V4_rows_of_another_kind_than_was_written_are_found_and_healed(tmp_path: Path, rot: str) -> None:
+    with walnut.open(tmp_path) as m:
+        m.remember_many([{"text": f"tea number {n}", "source": {"session": "s"}} for n in range(5)])
+        right = m.recall("tea", explain=True)
+    (file,) = (tmp_path / "views").glob("*.db")
+    with sqlite3.connect(file) as db:
+        db.execute(rot)
+    db.close()
+    with walnut.open(tmp_path) as m:
+        m.recall("tea")
+        assert m.recall("tea", explain=True) == right
+        assert all(check.ok for check in m.upkeep.verify_views())
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), TypeError("ours"), KeyError("ours")])
+def test_V4_an_error_of_ours_is_no_damage_of_the_views(
+    m: Memory, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> float:
+        raise error
+
+    m.remember("tea")
+    before = m.recall("tea")
+    live = m._handle.store.views._live
+    with monkeypatch.context() as patched:
+        patched.setattr(rank, "recency", failing)
+        for _ in range(2):
+            with pytest.raises(type(error)) as raised:
+                m.recall("tea")
+            assert raised.value is error
+    generation = live._good
+    assert m.recall("tea") == before
+    assert live._good == generation
+    assert generation[1] == 1

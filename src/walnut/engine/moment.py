@@ -74,9 +74,8 @@ def look(
         try:
             yield View(snapshot, moment)
         except _ODD as error:
-            if isinstance(error, WalnutError):
-                raise
-            store.views.distrust()
+            if isinstance(error, WalnutError) or not store.views.differs():
+                raise  # of ours, or of a caller's code: it says nothing about the views
             told = f"a view holds what it never wrote ({type(error).__name__})"
             raise Misread(told, where="views", hint="read again: it is built anew from the log") from None
 

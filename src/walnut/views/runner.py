@@ -85,6 +85,8 @@ class Views:
         self._live = Live(system, file, self._applier, self._checkpoints)
         self._lock = system.lock()
         self._distrusted_at = -1
+        self._comparing = system.lock()
+        self._compared = (-1, False)
         self._every = checkpoint_every
         self._saving: Thread | None = None
         self._saved_at: int | None = None
@@ -225,6 +227,17 @@ class Views:
         if durable != self._distrusted_at:
             self._distrusted_at = durable
             self._live.doubt()
+
+    def differs(self) -> bool:
+        """Whether the file is not what a replay gives (V3); it is then built anew before the next read.
+
+        Asked once for each LSN the log ends at, so that an error of ours does not become a replay for each read.
+        """
+        with self._comparing:
+            durable = self._log.durable_lsn()
+            if self._compared[0] != durable:
+                self._compared = durable, not all(check.ok for check in self.verify())
+            return self._compared[1]
 
     @_told
     def rebuild(self) -> int:

@@ -220,4 +220,13 @@ BUGS = (
         "R5",
         "every search waits for a model that is down",
     ),
+    Mutant(
+        "one-name-for-all-dimensions-of-brought-vectors",
+        "recall/models.py",
+        '        self.name = f"brought, {dimensions}"\n',
+        '        self.name = "brought"\n',
+        f"{_BROUGHT}test_R5_vectors_of_several_dimensions_lie_side_by_side_in_one_scope",
+        "R5",
+        "who brings vectors of two models gets errors, or searches that have the views rebuilt",
+    ),
 )

@@ -252,4 +252,22 @@ BUGS = (
         "a read sees the state change between two of its questions",
         more=(('            db.execute("ROLLBACK")\n', ""),),
     ),
+    Mutant(
+        "any-error-in-a-read-is-damage",
+        "engine/moment.py",
+        "            if isinstance(error, WalnutError) or not store.views.differs():\n",
+        "            store.views.distrust()\n            if isinstance(error, WalnutError):\n",
+        "tests/unit/test_engine_read.py::test_V4_an_error_of_ours_is_no_damage_of_the_views",
+        "V4",
+        "a bug of recall, or of a caller's code, is answered with a rebuild and told as damage",
+    ),
+    Mutant(
+        "odd-rows-are-no-damage",
+        "engine/moment.py",
+        "            if isinstance(error, WalnutError) or not store.views.differs():\n",
+        "            if error:\n",
+        "tests/unit/test_engine_read.py::test_V4_rows_of_another_kind_than_was_written_are_found_and_healed",
+        "V4",
+        "a view with rotten rows fails every read instead of being built anew",
+    ),
 )
