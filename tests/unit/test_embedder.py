@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import walnut
@@ -20,8 +21,10 @@ from walnut import aio
 from walnut.embed.function import FunctionEmbedder
 from walnut.errors import EmbedderFailed
 from walnut.model.results import Embedding
+from walnut.reactors.cache import Cache, Row
 from walnut.reactors.questions import Questions, QuestionSettings
 from walnut.system import System
+from walnut.views.damage import UNREADABLE, Damaged
 
 #: Long enough for any machine; nothing waits that long unless it fails.
 LONG = 60.0
@@ -463,6 +466,71 @@ def test_whatever_is_flipped_in_the_cache_no_search_fails_and_it_mends_itself(tm
         assert m._handle.store.embedding is not None
         assert m._handle.store.embedding._reactor._thread is not None
         assert m._handle.store.embedding._reactor._thread.is_alive()
+
+
+FLIPPED_SCOPES = ("user:a", "user:b")
+FLIPPED_MODELS = ("one", "two")
+
+
+def small_cache(path: Path) -> dict[tuple[str, str, int], bytes]:
+    """Two models, two scopes, one text in both and one that waits; by model, scope and LSN the vector of each."""
+    vectors = np.eye(4, dtype=np.float32)[:, :3] + np.float32(0.25)
+    truth: dict[tuple[str, str, int], bytes] = {}
+    cache = Cache(System(), str(path), log_id=b"log")
+    for turn, name in enumerate(FLIPPED_MODELS):
+        model = cache.model(name, 3)
+        rows = [Row(lsn, FLIPPED_SCOPES[lsn % 2], bytes([lsn % 4]) * 16) for lsn in range(1, 6)]
+        cache.read(model, rows, gone=(), upto=5, chain=b"chain")
+        for row in rows[:4]:
+            cache.learn(model, [row], vectors[[(row.hash[0] + turn) % 4]])
+        truth |= {(name, row.scope, row.lsn): vectors[(row.hash[0] + turn) % 4].tobytes() for row in rows}
+        cache.read(model, [Row(6, "user:a", bytes([9]) * 16)], gone=(), upto=6, chain=b"chain")
+    cache.close()
+    db = sqlite3.connect(path, isolation_level=None)
+    for statement in ("PRAGMA journal_mode = DELETE", "PRAGMA page_size = 512", "VACUUM"):
+        db.execute(statement)
+    db.close()
+    return truth
+
+
+def told_by(path: Path) -> dict[tuple[str, str, int], bytes] | None:
+    """The vectors that a cache gives out; None when it is not believed."""
+    cache = Cache(System(), str(path), log_id=b"log")
+    try:
+        found: dict[tuple[str, str, int], bytes] = {}
+        for name in FLIPPED_MODELS:
+            model = cache.model(name, 3)
+            assert [row.lsn for row in cache.due(model, size=9, most=8)] in ([6], []), "another would be embedded"
+            for scope in FLIPPED_SCOPES:
+                _, lsns, vectors = cache.rows(model, scope, dimensions=3, after=0)
+                found |= {(name, scope, lsn): vector.tobytes() for lsn, vector in zip(lsns, vectors, strict=True)}
+    except (*UNREADABLE, Damaged):
+        return None
+    else:
+        return found
+    finally:
+        cache.close()
+
+
+def test_R5_no_byte_of_the_cache_can_flip_and_give_a_memory_a_vector_that_is_not_its_own(
+    tmp_path: Path, rounds: Callable[[int], int]
+) -> None:
+    path = tmp_path / "cache.db"
+    truth = small_cache(path)
+    data = path.read_bytes()
+    assert told_by(path) == truth
+    noticed, bits = 0, min(8, rounds(8))
+    for place in range(len(data)):
+        if bits == 1 and not any(data[max(0, place - 4) : place + 5]):
+            continue  # room that nothing uses: for a soak
+        for bit in random.Random(place).sample(range(8), bits):
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+            found = told_by(path)
+            noticed += found is None
+            assert found is None or found.items() <= truth.items(), f"byte {place}, bit {bit}"
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+    assert noticed
 
 
 def test_a_log_that_is_not_the_one_that_was_read_is_read_anew_without_a_call(tmp_path: Path) -> None:

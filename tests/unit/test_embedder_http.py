@@ -1,6 +1,7 @@
 """The HTTP embedder against a real server on this machine, which counts requests and fails as it is told to."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,6 +100,32 @@ def drips(request: Request) -> None:
     request.end_headers()
     while not request.server.over.wait(0.02):
         request.wfile.write(b" ")
+
+
+def dripping(before: str, piece: str, after: str) -> Answer:
+    """A good answer, in the end: after two seconds of a piece now and then, long before each wait is too long."""
+
+    def answer(request: Request) -> None:
+        said = json.dumps({"data": vectors(request.asked["input"])})
+        rest = after.replace("LENGTH", f"{len(said)}").replace("SIZE", f"{len(said):x}").replace("SAID", said)
+        request.wfile.write(before.encode())
+        for _ in range(100):
+            if request.server.over.wait(0.02):
+                return
+            request.wfile.write(piece.encode())
+        request.wfile.write(rest.encode())
+
+    return answer
+
+
+OK = "HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "status": dripping("HTTP/1.1 200 ", "O", "K\r\nContent-Length: LENGTH\r\n\r\nSAID"),
+    "a header": dripping(OK + "X-Long: ", "x", "\r\nContent-Length: LENGTH\r\n\r\nSAID"),
+    "continue": dripping("", "HTTP/1.1 100 Continue\r\n\r\n", OK + "Content-Length: LENGTH\r\n\r\nSAID"),
+    "chunks": dripping(OK + "Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", "SIZE\r\nSAID\r\n0\r\n\r\n"),
+    "trailers": dripping(OK + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", "X: y\r\n", "\r\n"),
+}
 
 
 def never_ends(request: Request) -> None:
@@ -219,6 +246,23 @@ def test_a_slow_server_is_not_waited_for(server: Embeddings, clock: Clock, slow:
     server.script = [slow]
     assert embedder(server, clock, timeout=0.2).embed(["a"]) == [[1, 1, 1]]
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+def test_a_server_that_drips_is_not_waited_for_wherever_it_does(server: Embeddings, clock: Clock, drip: str) -> None:
+    server.script = [DRIPS[drip], well]
+    made = embedder(server, clock, timeout=0.2)
+    assert made.embed(["a"]) == [[1, 1, 1]]
+    assert len(server.requests) == 2, "the first was waited for to its end"
+
+
+def test_a_server_that_reads_nothing_is_not_waited_for() -> None:
+    """Its socket takes what fits and no more."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        made = HttpEmbedder(f"http://127.0.0.1:{deaf.getsockname()[1]}/v1", model="tiny", dimensions=3)
+        made._settings = HttpSettings(timeout=0.2, attempts=1)
+        with pytest.raises(EmbedderFailed, match="TimeoutError"):
+            made.embed(["x" * 50_000_000])
 
 
 def test_an_answer_without_end_is_not_read(server: Embeddings, clock: Clock) -> None:

@@ -6,12 +6,19 @@ import ssl
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from walnut.errors import EmbedderFailed, InvalidArgument
 from walnut.system import System
+
+if TYPE_CHECKING:
+    from socket import SocketIO, socket
+
+    from _typeshed import WriteableBuffer
 
 #: Statuses that another try may better.
 _BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -21,11 +28,15 @@ _READ = 1 << 16
 _ROOM = 1 << 20
 #: Bytes of one number in an answer, at most.
 _NUMBER = 40
+#: Bytes that are sent at once: what TLS puts into one record.
+_PIECE = 1 << 14
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`batch`: texts of one request. `timeout`: seconds for one. `attempts`: requests for one batch.
+    """`batch`: texts of one request. `attempts`: requests for one batch.
 
+    `timeout`: seconds for one request, from its first byte to the answer's last; before that, for each address of the
+    server that is tried.
     `pause`: seconds before the second attempt, doubled for each further one, and drawn by chance from half of it
     up; a server that says when to come back is obeyed up to `longest_pause`, beyond which the call fails at once.
     """
@@ -142,10 +153,13 @@ class HttpEmbedder:
         self._system.sleep(pause)
 
     def _post(self, connection: HTTPConnection, body: bytes, count: int) -> bytes:
-        until = self._system.monotonic() + self._settings.timeout
+        if not isinstance(connection.sock, _Timed):
+            connection.connect()
+            connection.sock = _Timed(connection.sock, self._system)
+        connection.sock.until = self._system.monotonic() + self._settings.timeout
         connection.request("POST", self._path, body, self._headers)
         response = connection.getresponse()
-        answer = self._read(response, _ROOM + count * self.dimensions * _NUMBER, until)
+        answer = self._read(response, _ROOM + count * self.dimensions * _NUMBER)
         if response.status == 200:
             return answer
         told = f"the server answered with status {response.status}"
@@ -158,15 +172,13 @@ class HttpEmbedder:
             passing=response.status not in _TEXTS,
         )
 
-    def _read(self, response: HTTPResponse, most: int, until: float) -> bytes:
-        """All of the answer, which is neither endless nor endlessly slow."""
+    def _read(self, response: HTTPResponse, most: int) -> bytes:
+        """All of the answer, which is not endless."""
         found = bytearray()
         while chunk := response.read1(_READ):
             found += chunk
             if len(found) > most:
                 raise EmbedderFailed("the server's answer does not end", where=self._host, passing=True)
-            if self._system.monotonic() > until:
-                raise TimeoutError
         response.close()  # `read1` does not, and the connection takes no other request before
         return bytes(found)
 
@@ -192,6 +204,52 @@ class HttpEmbedder:
             told = f"the server gave {len(items)} vectors for {count} texts, or not one for each"
             raise EmbedderFailed(told, where=self._host)
         return [item.embedding for item in items]
+
+
+class _Timed:
+    """A connected socket, as http.client uses it, no wait of which goes beyond `until` (of the monotonic clock).
+
+    A socket's own limit is for each wait: a server that sends a byte now and then would be waited for without end.
+    """
+
+    def __init__(self, sock: socket, system: System) -> None:
+        self._sock, self._system, self.until = sock, system, 0.0
+        self.close = sock.close
+
+    def wait(self) -> None:
+        """Have the next wait end in time; TimeoutError when the time is up."""
+        left = self.until - self._system.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it."""
+        for start in range(0, len(data), _PIECE):
+            self.wait()
+            self._sock.sendall(data[start : start + _PIECE])
+
+    def makefile(self, mode: Literal["rb"]) -> BufferedReader:
+        """What the server sends."""
+        return BufferedReader(_Reader(self._sock.makefile(mode, buffering=0), self))
+
+
+class _Reader(RawIOBase):
+    """Reads from a socket, each time after `wait`."""
+
+    def __init__(self, raw: SocketIO, timed: _Timed) -> None:
+        self._raw, self._timed = raw, timed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        self._timed.wait()
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
 
 
 def _address(url: str) -> tuple[str, int | None, str, bool]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_FORM = 2
+_FORM = 3
 _FLOAT = "<f4"
 _FLOAT_BYTES = 4
 #: How long to wait for another process's transaction (seconds).
@@ -35,29 +36,30 @@ _SCHEMA = (
     "CREATE TABLE about (log_id BLOB NOT NULL, taken INTEGER NOT NULL)",
     """
     CREATE TABLE models (
-        number INTEGER PRIMARY KEY, name TEXT NOT NULL, dimensions INTEGER NOT NULL,
-        lsn INTEGER NOT NULL, chain BLOB NOT NULL, failures INTEGER NOT NULL, failure TEXT,
-        UNIQUE (name, dimensions)
+        number INTEGER PRIMARY KEY, -- a hash of name and dimensions
+        lsn INTEGER NOT NULL, chain BLOB NOT NULL, failures INTEGER NOT NULL, failure TEXT
     )
     """,
     """
     CREATE TABLE vectors (
         model INTEGER NOT NULL, hash BLOB NOT NULL,
-        vector BLOB NOT NULL,       -- little-endian 32-bit floats, of length 1, then a CRC32C of hash and floats
+        vector BLOB NOT NULL,       -- little-endian 32-bit floats, of length 1, then a CRC32C of model, hash and floats
         PRIMARY KEY (model, hash)
     )
     """,
     """
     CREATE TABLE placed (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        model INTEGER NOT NULL, lsn INTEGER NOT NULL, scope TEXT NOT NULL, hash BLOB NOT NULL, UNIQUE (model, lsn)
+        model INTEGER NOT NULL, lsn INTEGER NOT NULL, scope TEXT NOT NULL, hash BLOB NOT NULL,
+        sum BLOB NOT NULL,          -- a CRC32C of these four
+        UNIQUE (model, lsn)
     )
     """,
     "CREATE INDEX placed_by_scope ON placed (model, scope, seq)",
     "CREATE INDEX placed_by_hash ON placed (hash)",
     """
     CREATE TABLE waiting (
-        model INTEGER NOT NULL, lsn INTEGER NOT NULL, scope TEXT NOT NULL, hash BLOB NOT NULL,
+        model INTEGER NOT NULL, lsn INTEGER NOT NULL, scope TEXT NOT NULL, hash BLOB NOT NULL, sum BLOB NOT NULL,
         attempts INTEGER NOT NULL, PRIMARY KEY (model, lsn)
     )
     """,
@@ -66,7 +68,7 @@ _SCHEMA = (
 )
 
 
-_ROW = (int, str, bytes)
+_ROW = (int, str, bytes, bytes)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -162,13 +164,11 @@ class Cache:
 
     def model(self, name: str, dimensions: int) -> int:
         """The number of a model; a new one begins at the log's beginning."""
+        named = f"{dimensions} {name}".encode("utf-8", "surrogatepass")
+        number = int.from_bytes(blake2b(named, digest_size=8).digest(), signed=True)
         with self._transaction() as db:
-            query = "SELECT number FROM models WHERE name = ? AND dimensions = ?"
-            found = db.execute(query, (name, dimensions)).fetchone()
-            if found is None:
-                insert = "INSERT INTO models (name, dimensions, lsn, chain, failures) VALUES (?, ?, 0, x'', 0)"
-                return int(db.execute(insert, (name, dimensions)).lastrowid or 0)
-            return int(found[0])
+            db.execute("INSERT OR IGNORE INTO models VALUES (?, 0, x'', 0, NULL)", (number,))
+        return number
 
     def standing(self, model: int) -> Standing:
         """Where a model stands."""
@@ -204,8 +204,8 @@ class Cache:
                 if db.execute(known, (model, row.hash)).fetchone():
                     _place(db, model, row)
                 elif not db.execute("SELECT 1 FROM placed WHERE model = ? AND lsn = ?", (model, row.lsn)).fetchone():
-                    insert = "INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?, 0)"
-                    db.execute(insert, (model, row.lsn, row.scope, row.hash))
+                    insert = "INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?, ?, 0)"
+                    db.execute(insert, (model, row.lsn, row.scope, row.hash, _row_sum(model, row)))
             db.execute("UPDATE models SET lsn = ?, chain = ? WHERE number = ?", (upto, chain, model))
 
     def due(self, model: int, *, size: int, most: int) -> list[Row]:
@@ -218,9 +218,9 @@ class Cache:
             (attempts,) = db.execute(query, (model, most)).fetchone()
             if attempts is None:
                 return []
-            query = "SELECT lsn, scope, hash FROM waiting WHERE model = ? AND attempts = ? ORDER BY lsn LIMIT ?"
+            query = "SELECT lsn, scope, hash, sum FROM waiting WHERE model = ? AND attempts = ? ORDER BY lsn LIMIT ?"
             found = db.execute(query, (model, attempts, max(1, size >> attempts))).fetchall()
-            return [Row(*_checked(row, _ROW)) for row in found]
+            return [_row(model, each) for each in found]
 
     def learn(self, model: int, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
         """Keep the vectors of these versions, for all that say the same."""
@@ -229,7 +229,7 @@ class Cache:
                 same = _waiting(db, model, row.hash)
                 if same:  # else all were forgotten meanwhile
                     floats: bytes = vector.astype(_FLOAT).tobytes()
-                    values = (model, row.hash, floats + _sum(row.hash, floats))
+                    values = (model, row.hash, floats + _sum(model, row.hash, floats))
                     db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", values)
                 for each in same:
                     _place(db, model, each)
@@ -274,21 +274,23 @@ class Cache:
 
         with self._transaction("DEFERRED") as db:
             query = (
-                "SELECT p.seq, p.lsn, p.hash, v.vector FROM placed p"
+                "SELECT p.seq, p.lsn, p.hash, p.sum, v.vector FROM placed p"
                 " JOIN vectors v ON v.model = p.model AND v.hash = p.hash"
                 " WHERE p.model = ? AND p.scope = ? AND p.seq > ? ORDER BY p.seq"
             )
             found = db.execute(query, (model, scope, after)).fetchall()
-            floats = [_floats(row, dimensions * _FLOAT_BYTES) for row in found]
+            placed = [_row(model, (lsn, scope, hashed, told)) for _, lsn, hashed, told, _ in found]
+            size = dimensions * _FLOAT_BYTES
+            floats = [_floats(model, row.hash, each[-1], size) for row, each in zip(placed, found, strict=True)]
         mark = found[-1][0] if found else after
-        lsns = np.fromiter((row[1] for row in found), np.int64, len(found))
+        lsns = np.fromiter((row.lsn for row in placed), np.int64, len(found))
         vectors = np.frombuffer(b"".join(floats), _FLOAT)
         return mark, lsns, vectors.reshape(len(found), dimensions).astype(np.float32, copy=False)
 
 
 def _waiting(db: sqlite3.Connection, model: int, hashed: bytes) -> list[Row]:
-    query = "SELECT lsn, scope, hash FROM waiting INDEXED BY waiting_by_hash WHERE model = ? AND hash = ?"
-    return [Row(*_checked(found, _ROW)) for found in db.execute(query, (model, hashed)).fetchall()]
+    query = "SELECT lsn, scope, hash, sum FROM waiting INDEXED BY waiting_by_hash WHERE model = ? AND hash = ?"
+    return [_row(model, found) for found in db.execute(query, (model, hashed)).fetchall()]
 
 
 def _checked(found: Sequence[Any] | None, types: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -298,30 +300,42 @@ def _checked(found: Sequence[Any] | None, types: tuple[Any, ...]) -> tuple[Any, 
     return tuple(found)
 
 
-def _floats(row: Sequence[Any], size: int) -> bytes:
-    """The floats of a row, if they are what was written: a flipped bit makes another vector, which no one would see."""
-    _, _, hashed, vector = _checked(row, (int, int, bytes, bytes))
-    floats: bytes = vector[:size]
-    if vector[size:] != _sum(hashed, floats):
+def _row(model: int, found: Sequence[Any]) -> Row:
+    """A row, if it is what was written: a flipped bit would give a memory the vector of another."""
+    lsn, scope, hashed, checksum = _checked(found, _ROW)
+    row = Row(lsn, scope, hashed)
+    if checksum != _row_sum(model, row):
+        raise Damaged("the cache of embeddings holds a row that was never written")
+    return row
+
+
+def _row_sum(model: int, row: Row) -> bytes:
+    return _sum(model, row.hash, row.lsn.to_bytes(8, "little", signed=True) + row.scope.encode())
+
+
+def _floats(model: int, hashed: bytes, vector: object, size: int) -> bytes:
+    """The floats of a vector, if they are what was written: a flipped bit makes another, which no one would see."""
+    if not isinstance(vector, bytes) or vector[size:] != _sum(model, hashed, vector[:size]):
         raise Damaged("the cache of embeddings holds a vector that was never written")
-    return floats
+    return vector[:size]
 
 
-def _sum(hashed: bytes, floats: bytes) -> bytes:
-    checksum: int = google_crc32c.value(hashed + floats)
+def _sum(model: int, hashed: bytes, held: bytes) -> bytes:
+    checksum: int = google_crc32c.value(model.to_bytes(8, "little", signed=True) + hashed + held)
     return checksum.to_bytes(4, "little")
 
 
 def _place(db: sqlite3.Connection, model: int, row: Row) -> None:
-    insert = "INSERT OR IGNORE INTO placed (model, lsn, scope, hash) VALUES (?, ?, ?, ?)"
-    db.execute(insert, (model, row.lsn, row.scope, row.hash))
+    insert = "INSERT OR IGNORE INTO placed (model, lsn, scope, hash, sum) VALUES (?, ?, ?, ?, ?)"
+    db.execute(insert, (model, row.lsn, row.scope, row.hash, _row_sum(model, row)))
     db.execute("DELETE FROM waiting WHERE model = ? AND lsn = ?", (model, row.lsn))
 
 
 def _drop(db: sqlite3.Connection, lsns: Iterable[int]) -> int:
     gone = [(lsn,) for lsn in lsns]
     there = "WHERE model IN (SELECT number FROM models) AND lsn = ?"
-    hashes = {row for lsn in gone for row in db.execute("SELECT hash FROM placed " + there, lsn)}
+    found = (row for lsn in gone for row in db.execute("SELECT model, lsn, scope, hash, sum FROM placed " + there, lsn))
+    hashes = {(_row(model, row).hash,) for model, *row in found}
     db.executemany("DELETE FROM placed " + there, gone)
     db.executemany("DELETE FROM waiting " + there, gone)
     delete = "DELETE FROM vectors WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM placed WHERE hash = ?1)"

@@ -8,6 +8,7 @@ _HITS = "tests/unit/test_engine_hits.py::"
 _CONTEXT = "tests/unit/test_engine_context.py::"
 _BROUGHT = "tests/unit/test_brought_vectors.py::"
 _EMBEDDER = "tests/unit/test_embedder.py::"
+_FLIPS = f"{_EMBEDDER}test_R5_no_byte_of_the_cache_can_flip_and_give_a_memory_a_vector_that_is_not_its_own"
 
 BUGS = (
     Mutant(
@@ -133,8 +134,8 @@ BUGS = (
     Mutant(
         "the-cache-is-keyed-without-the-model",
         "reactors/cache.py",
-        '"SELECT number FROM models WHERE name = ? AND dimensions = ?"',
-        '"SELECT number FROM models WHERE ? IS NOT NULL AND dimensions = ?"',
+        'named = f"{dimensions} {name}"',
+        'named = f"{dimensions}"',
         f"{_EMBEDDER}test_while_a_new_model_is_under_way_the_packages_vectors_answer_and_none_of_another_model",
         "R5",
         "a new model's queries are compared with the old one's vectors",
@@ -228,5 +229,32 @@ BUGS = (
         f"{_BROUGHT}test_R5_vectors_of_several_dimensions_lie_side_by_side_in_one_scope",
         "R5",
         "who brings vectors of two models gets errors, or searches that have the views rebuilt",
+    ),
+    Mutant(
+        "placed-rows-are-believed",
+        "reactors/cache.py",
+        "    if checksum != _row_sum(model, row):\n",
+        "    if False:\n",
+        _FLIPS,
+        "R5",
+        "a flipped bit gives a memory the vector of another, and it ranks wrongly without a word",
+    ),
+    Mutant(
+        "a-vector-s-checksum-leaves-out-its-model",
+        "reactors/cache.py",
+        '    checksum: int = google_crc32c.value(model.to_bytes(8, "little", signed=True) + hashed + held)\n',
+        "    checksum: int = google_crc32c.value(hashed + held)\n",
+        _FLIPS,
+        "R5",
+        "a flipped bit in a number of a model gives its queries the vectors of another",
+    ),
+    Mutant(
+        "each-wait-has-the-whole-time",
+        "embed/http.py",
+        "        if left <= 0:\n            raise TimeoutError\n        self._sock.settimeout(left)\n",
+        "        self._sock.settimeout(max(left, 1.0))\n",
+        "tests/unit/test_embedder_http.py::test_a_server_that_drips_is_not_waited_for_wherever_it_does",
+        "R5",
+        "a server that sends a byte now and then holds up the embedding of everything",
     ),
 )
