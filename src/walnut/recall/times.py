@@ -7,6 +7,7 @@ also means something else ("may", "march", "spring", "2023") is a time only wher
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -103,6 +104,8 @@ _NTH = r"\d{1,2}(?:st|nd|rd|th)?"
 _COUNT = rf"(?:{_any(_COUNTS)}|\d{{1,4}})"
 _UNIT = "(?:hour|day|week|fortnight|month|quarter|year)"
 _WHICH = "(?:last|this|next|previous|past)"
+#: "The last may have been": no month.
+_VERB = r"(?:be|have|not|well|also|never|still|yet|need|want|come|seem|look|take|make|cause|go|get)\b"
 _YEAR_OR = rf"(?:{_YEAR}|(?:last|this) year\b)"
 
 #: What names a time. Those whose name ends in "_" are one only behind a word that says so.
@@ -110,21 +113,23 @@ _ATOMS = {
     "iso": rf"{_YEAR}[-/]\d\d?(?:[-/]\d\d?(?:t[\d:.]+z?)?)?(?![-\w])",
     "numeric": rf"\d\d?\.\d\d?\.{_YEAR}|\d\d?/\d\d?/{_YEAR}",
     "date": rf"{_NTH}(?: of)? {_MONTH}(?:,? {_YEAR})?|{_MONTH} (?:the )?{_NTH}(?![\d:])(?:,? {_YEAR})?",
-    "month": rf"(?!this may){_WHICH} {_MONTH}|{_MONTH},?(?: of)? {_YEAR}",
+    "month": rf"(?!this may|{_WHICH} may {_VERB}){_WHICH} {_MONTH}|{_MONTH},?(?: of)? {_YEAR}",
     "quarter": rf"q[1-4]\b(?:,?(?: of)? {_YEAR_OR})?|(?:{_any(_ORDINALS)}) quarter of {_YEAR_OR}",
     "season": rf"(?:{_any(_SEASONS)})(?: of)? {_YEAR_OR}|{_WHICH} (?:{_any(_SEASONS)})\b",
     "day": r"day before yesterday|day after tomorrow|yesterday|today|tonight|tomorrow|last night"
     r"|this (?:morning|afternoon|evening)",
-    "ago": rf"{_COUNT} {_UNIT}s? (?:ago|back)\b",
+    "ago": rf"{_COUNT} {_UNIT}s? (?:ago|back)\b(?: today\b)?",
     "past": rf"(?:last|past|previous) {_COUNT} {_UNIT}s\b|past {_UNIT}\b",
     "weekend": rf"(?:{_WHICH}|the) weekend\b",
-    "unit": rf"{_WHICH} (?:week|month|quarter|year)\b",
+    "unit": rf"{_WHICH} (?:week|month|quarter|year)\b(?! of\b)",
     "weekday": rf"{_WHICH} (?:{_any(_WEEKDAYS)})\b",
     "weekday_": rf"(?:{_any(_WEEKDAYS)})\b",
     "season_": r"(?:spring|summer|autumn|winter)\b",
     "month_": rf"(?:{_any(_MONTHS)})\b",
     "year_": _YEAR,
 }
+_WEEKLY = frozenset({"weekday", "weekday_", "weekend"})
+_YEARLY = frozenset({"date", "month", "month_", "season", "season_", "quarter"})
 _BEFORE = frozenset({"before", "until", "till", "by", "prior to", "up to"})
 _AFTER = frozenset({"after", "since", "from"})
 _WITHIN = frozenset({"between", "in", "on", "during", "of", "over", "around", "throughout", "within", "more than"})
@@ -169,13 +174,22 @@ def _window(match: re.Match[str], now: datetime) -> Window | None:
     if other:
         last = _span(other, late, now)
         if first[0] > last[0] and _number(_YEAR, match[name]) is None:
-            first = _shifted(first[0], -12), _shifted(first[1], -12)
+            first = _earlier(first, name, other)
     if lead in _BEFORE or (lead in ("over", "more than") and name == "ago"):
         return Window(None, _ns(first[0] if lead in ("before", "prior to") else first[1]))
     if lead in _AFTER and not other:
         return Window(_ns(first[1] if lead == "after" else first[0]), None)
     end = max(last[1], now) if rolling and "last" in text else last[1]
     return Window(_ns(first[0]), _ns(end)) if first[0] < end else None
+
+
+def _earlier(first: _Span, name: str, other: str) -> _Span:
+    """The one before: from Friday to Monday, from November to March. Others have none: "yesterday to last week"."""
+    if {name, other} <= _WEEKLY:
+        return first[0] - _WEEK, first[1] - _WEEK
+    if {name, other} <= _YEARLY:
+        return _shifted(first[0], -12), _shifted(first[1], -12)
+    raise ValueError("ends before it begins")
 
 
 def _sure(name: str, text: str, lead: str | None, part: str) -> bool:
@@ -209,7 +223,11 @@ def _date(text: str, now: datetime) -> _Span:
     day, year = _number(r"\b\d{1,2}(?=\D|$)", text) or 0, _number(_YEAR, text)
     if year is not None:
         return _day(datetime(year, _month_of(text), day, tzinfo=UTC))
-    return _chosen(text, [_day(datetime(each, _month_of(text), day, tzinfo=UTC)) for each in _years(now)], now)
+    month = _month_of(text)
+    found = [_day(datetime(each, month, day, tzinfo=UTC)) for each in _years(now) if day <= monthrange(each, month)[1]]
+    if not found:
+        raise ValueError("no year has this day")
+    return _chosen(text, found, now)
 
 
 def _month(text: str, now: datetime) -> _Span:
@@ -232,7 +250,8 @@ def _yearly(text: str, now: datetime, month: int, count: int) -> _Span:
         year, text = now.year - ("last" in text), ""
     if year is not None:
         return _months(year, month, count)
-    return _chosen(text, [_months(each, month, count) for each in _years(now)], now)
+    years = _years(_shifted(now, -8) if month + count > 13 else now)  # until August, "this winter" began last year
+    return _chosen(text, [_months(each, month, count) for each in years], now)
 
 
 def _year(text: str, _: datetime) -> _Span:
@@ -301,11 +320,16 @@ _MEANINGS = {
 
 
 def _chosen(text: str, spans: Sequence[_Span], now: datetime) -> _Span:
-    """Of spans in order: "last", the latest that is over; "next", the first to come; else the latest that began."""
+    """Of spans in order, this year's or week's in the middle: the latest that began, unless the text says which.
+
+    "last": the latest that is over; "next": the first to come; "this": the one under way, else the middle one.
+    """
     if text.startswith(("last", "past", "previous")):
         return [span for span in spans if span[1] <= now][-1]
     if text.startswith("next"):
         return next(span for span in spans if span[0] > now)
+    if text.startswith("this"):
+        return next((span for span in spans if span[0] <= now < span[1]), spans[len(spans) // 2])
     return [span for span in spans if span[0] <= now][-1]
 
 
@@ -339,7 +363,8 @@ def _midnight(when: datetime) -> datetime:
 
 
 def _years(now: datetime) -> range:
-    return range(now.year - 2, now.year + 2)
+    """So many that there is a leap year before and after."""
+    return range(now.year - 8, now.year + 9)
 
 
 def _month_of(text: str) -> int:
