@@ -20,7 +20,7 @@ from walnut.engine.handle import Handle
 from walnut.engine.tickets import Bridge
 from walnut.model.contexts import Context
 from walnut.model.event import Json
-from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
+from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Named, Versions, When
 from walnut.model.requests import Direction, Durability, Mode, Order
 from walnut.model.results import Ack, Explanation, MemoryRecord, Page, RevertPlan
 from walnut.ports import Embedder
@@ -180,7 +180,7 @@ class AsyncMemoryAt:
         )
         return await self._bridge.call(partial(read.context, self._handle, request, packing, count=count))
 
-    async def get(self, memory_id: str | None = None, *, key: str | None = None) -> MemoryRecord:
+    async def get(self, memory_id: Named | None = None, *, key: str | None = None) -> MemoryRecord:
         """The memory as it is now, by id or by key."""
         return await self._bridge.call(partial(read.get, self._handle, memory_id, key=key))
 
@@ -207,9 +207,9 @@ class AsyncMemoryAt:
         )
         return await self._bridge.call(partial(read.listing, self._handle, request))
 
-    async def history(self, memory_id: str) -> Versions:
+    async def history(self, memory_id: Named | None = None, *, key: str | None = None) -> Versions:
         """Every version of a memory, oldest first."""
-        return await self._bridge.call(partial(read.history, self._handle, memory_id))
+        return await self._bridge.call(partial(read.history, self._handle, memory_id, key=key))
 
     async def why(self, what: Evidence, *, direction: Direction = "from") -> Explanation:
         """The chain of evidence behind a memory; "influenced": what it led to."""
@@ -239,7 +239,7 @@ class AsyncMemory(AsyncMemoryAt):
         text: str,
         *,
         key: str | None = None,
-        memory_id: str | None = None,
+        memory_id: Named | None = None,
         tags: Iterable[str] = (),
         confidence: float | None = None,
         ttl: Lifetime | None = None,
@@ -287,7 +287,7 @@ class AsyncMemory(AsyncMemoryAt):
 
     async def forget(
         self,
-        memory_id: str,
+        memory_id: Named,
         *,
         expected_version: int | None = None,
         idempotency_key: str | None = None,

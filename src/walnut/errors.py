@@ -65,6 +65,12 @@ class NotFound(WalnutError, LookupError):
 
     code = "not_found"
 
+    #: Where a caller brings none of its own.
+    usual_hint = "take ids from recall or list; history has what is gone"
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, where=where, hint=hint or self.usual_hint)
+
 
 class ScopeError(InvalidArgument):
     """A scope path is malformed, or not equal to or below the bound one."""

@@ -13,7 +13,7 @@ from walnut.engine.handle import Handle
 from walnut.engine.verbs import EventLog, Upkeep
 from walnut.model.contexts import Context
 from walnut.model.event import Json
-from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Versions, When
+from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Named, Versions, When
 from walnut.model.requests import Direction, Durability, Mode, Order
 from walnut.model.results import Ack, Explanation, MemoryRecord, Page, RevertPlan
 from walnut.ports import Embedder
@@ -179,8 +179,8 @@ class MemoryAt:
         )
         return read.context(self._handle, request, packing, count=count)
 
-    def get(self, memory_id: str | None = None, *, key: str | None = None) -> MemoryRecord:
-        """The memory as it is now, by id or by key (of several scopes with this key, the nearest one's).
+    def get(self, memory_id: Named | None = None, *, key: str | None = None) -> MemoryRecord:
+        """The memory as it is now: by id, by a hit or ack of it, or by key (of several scopes, the nearest one's).
 
         Errors: NotFound, also for what was forgotten, reverted, expired, or lies outside; InvalidArgument.
         """
@@ -212,12 +212,19 @@ class MemoryAt:
         )
         return read.listing(self._handle, request)
 
-    def history(self, memory_id: str) -> Versions:
-        """Every version of a memory, every forget and revert that touched it, oldest first.
+    def history(self, memory_id: Named | None = None, *, key: str | None = None) -> Versions:
+        """Every version of a memory, every forget and revert that touched it, oldest first; also of what is gone.
 
+        By id, by a hit or ack of it, or by key: of several scopes, the nearest that ever had it.
         Errors: NotFound, InvalidArgument.
+
+        >>> import walnut
+        >>> with walnut.open("memory://") as m:
+        ...     ack = m.forget(m.remember("Lives in Ghent", key="home"))
+        ...     [version.state for version in m.history(key="home")]
+        ['deleted', 'deleted']
         """
-        return read.history(self._handle, memory_id)
+        return read.history(self._handle, memory_id, key=key)
 
     def why(self, what: Evidence, *, direction: Direction = "from") -> Explanation:
         """The chain of evidence behind a memory, hit, ack, event id or LSN; "influenced": what it led to.
@@ -254,7 +261,7 @@ class Memory(MemoryAt):
         text: str,
         *,
         key: str | None = None,
-        memory_id: str | None = None,
+        memory_id: Named | None = None,
         tags: Iterable[str] = (),
         confidence: float | None = None,
         ttl: Lifetime | None = None,
@@ -310,7 +317,7 @@ class Memory(MemoryAt):
 
     def forget(
         self,
-        memory_id: str,
+        memory_id: Named,
         *,
         expected_version: int | None = None,
         idempotency_key: str | None = None,

@@ -17,7 +17,8 @@ SEED = """
 walnut remember "Prefers CSV exports; PDF invoices cause delays" --tag preference
 walnut remember "The invoice goes out as CSV" --key invoice-format --source conversation_id=c1
 walnut remember "She lives in Berlin" --key city --valid-from 2020-01-01
-walnut remember "She lives in Paris" --key city --valid-from 2026-02-01
+walnut remember "She lives in Paris" --key city --valid-from 2026-02-01 --source message_id=city
+walnut remember "She lives in Paris" --key city --scope user:alice
 """
 
 

@@ -93,6 +93,28 @@ def test_a_mistake_is_one_line_and_a_code(command: str, code: int, capsys: pytes
     assert (main(["log", "--json"]), capsys.readouterr().out) == before
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("recall x --as-of yesterday", "not a time [invalid_argument at --as-of] ISO"),
+        ("recall x --as-of lsn:99", "[invalid_argument at --as-of]"),
+        ("list --valid-at yesterday", "[invalid_argument at --valid-at]"),
+        ("recall x -k some", "argument -k: not a whole number"),
+        ("remember x --confidence high", "argument --confidence: not a number"),
+        ("why 99", "no such event [not_found at ID] take ids from recall"),
+        ("get --key other", "no such memory [not_found at key] take ids from recall"),
+        ("list --store none", "none] name its folder with --store or WALNUT_STORE; `walnut remember` makes one"),
+        ("verify --store none", "none] name its folder with --store or WALNUT_STORE; `walnut remember` makes one"),
+    ],
+)
+def test_a_mistake_is_named_in_the_words_of_the_command(
+    command: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["remember", "x"]) == 0
+    assert main(command.split()) != exits.OK
+    assert said in capsys.readouterr().err
+
+
 def test_every_error_of_walnut_has_an_exit_code() -> None:
     kinds = [getattr(errors, name) for name in errors.__all__ if name != "WalnutError"]
     covered = {kind for kind, _ in exits._BY_ERROR}

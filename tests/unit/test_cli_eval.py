@@ -50,6 +50,17 @@ def test_gold_names_memories_by_id_event_lsn_or_key(tmp_path: Path, capsys: pyte
         assert json.loads(capsys.readouterr().out)[-1]["recall_at_10"] == 1.0
 
 
+def test_gold_that_names_no_memory_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found: list[object] = [{"question": "dog Rex", "gold": ["t3"], "scope": "user:a/s"}]
+    typo: list[object] = [{"question": "dog Rex", "gold": ["t3", "t33"], "scope": "user:a/s"}]
+    outside: list[object] = [{"question": "dog Rex", "gold": ["t3"]}]
+    for asked, missing in ((found, ""), (typo, "walnut: 1 name in gold"), (outside, "walnut: 1 name in gold")):
+        assert run(tmp_path, asked, "--gold", "source.turn", "--json") == 0
+        assert capsys.readouterr().err.startswith(missing), asked
+    assert run(tmp_path, [{"question": "dog Rex", "gold": ["cello"]}], "-k", "1") == 0
+    assert capsys.readouterr().err == ""  # there, and not found
+
+
 def test_a_hit_counts_for_one_name_and_only_those_within_the_depth_count() -> None:
     with walnut.open("memory://") as m:
         for number in range(12):

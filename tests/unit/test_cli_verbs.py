@@ -132,6 +132,7 @@ def test_a_forgotten_memory_comes_back_with_a_revert(shell: Shell) -> None:
     shell("remember", "here", "--key", "k")
     shell("forget", "--key", "k")
     shell("get", "--key", "k", code=1)
+    assert "deleted" in shell("history", "--key", "k")
     plan = shell("revert", "--kind", "memory.delete", "--dry-run")
     assert "undo memory.delete (selected)" in plan
     shell("get", "--key", "k", code=1)
@@ -190,6 +191,15 @@ def test_views_are_built_anew_and_compared(shell: Shell) -> None:
     assert "equals a replay" in shell("verify", "--views")
     assert all(check["ok"] for check in shell.json("verify", "--views")["views"])
     assert "nothing to repair: 1 event" in shell("repair")
+
+
+def test_a_view_that_is_behind_the_log_is_told_as_such(shell: Shell) -> None:
+    shell("remember", "a fact")
+    shell("list")
+    shell("remember", "another")
+    assert "at LSN 1: equals a replay (1 event behind" in shell("verify", "--views")
+    shell("list")
+    assert "behind" not in shell("verify", "--views")
 
 
 def test_the_doctor_looks_and_leaves_nothing_behind(shell: Shell) -> None:

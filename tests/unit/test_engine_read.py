@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import walnut
@@ -144,6 +145,43 @@ def test_a_history_tells_the_state_of_every_version(m: Memory) -> None:
         ("update", "current", "four"),
         ("update", "scheduled", "five"),
     ]
+
+
+def test_a_history_by_key_is_there_also_when_the_memory_is_gone(m: Memory) -> None:
+    ack = m.remember("one", key="k")
+    session = m.bind(scope="user:alice/s")
+    m.forget(ack)
+    with pytest.raises(NotFound):
+        m.get(key="k")
+    for handle in (m, session):
+        assert [v.state for v in handle.history(key="k")] == ["deleted", "deleted"]
+    session.remember("nearer", key="k")
+    assert [v.state for v in session.history(key="k")] == ["current"]
+    assert [v.state for v in m.as_of(lsn=ack.lsn).history(key="k")] == ["current"]
+    with pytest.raises(NotFound) as caught:
+        m.history(key="other")
+    assert caught.value.where == "key"
+    with pytest.raises(InvalidArgument):
+        m.history()
+    with pytest.raises(InvalidArgument):
+        m.history(ack, key="k")
+
+
+def test_a_memory_is_named_by_its_id_or_by_what_holds_it(m: Memory) -> None:
+    ack = m.remember("Likes tea")
+    (hit,) = m.recall("tea")
+    record = m.get(hit)
+    assert record == m.get(ack) == m.get(ack.memory_id)
+    again = m.remember("Likes coffee", memory_id=record, idempotency_key="i")
+    assert again.memory_id == ack.memory_id
+    assert m.remember("Likes coffee", memory_id=ack.memory_id, idempotency_key="i").replayed
+    assert [v.lsn for v in m.history(hit)] == [v.lsn for v in m.history(ack.memory_id)]
+    assert m.forget(hit).memory_id == ack.memory_id
+    none = msgspec.structs.replace(ack, memory_id=None)
+    for call in (m.get, m.history, m.forget):
+        with pytest.raises(InvalidArgument) as caught:
+            call(none)
+        assert caught.value.where == "memory_id"
 
 
 def test_L11_T5_a_redelivered_reverted_event_says_so(m: Memory) -> None:

@@ -43,7 +43,7 @@ def _software() -> Iterator[Check]:
     yield (ok if enough else fail)("SQLite", sqlite3.sqlite_version + ("" if enough else ": 3.40 is needed"))
     yield _fts5()
     has_mcp = find_spec("mcp") is not None
-    yield ok("MCP server", "can be started" if has_mcp else "not installed: pip install 'walnut-memory[mcp]'")
+    yield ok("MCP server", "can be started" if has_mcp else "not installed: in a clone of Walnut, pip install '.[mcp]'")
 
 
 def _fts5() -> Check:
@@ -113,7 +113,7 @@ def promises(checks: tuple[Check, ...]) -> tuple[str, ...]:
     if status.get("locks") == "ok":
         found.append("several processes may use the store at once")
     if status.get("FTS5") == "ok":
-        found.append("memories are found by their words")
+        found.append("memories are found by their words, and by meaning without a model")
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from walnut.cli.progress import Progress
 from walnut.cli.questions import Question, QuestionSet
 from walnut.cli.screen import Screen
 from walnut.cli.verb import Verb
+from walnut.model.words import counted
 
 if TYPE_CHECKING:
     from walnut.memory import Memory
@@ -102,19 +103,19 @@ def named_by(field: str | None, *, beside: bool = False) -> Callable[[Hit], set[
 
     `beside`: or of what stands beside it, its evidence, the facts made of it, and the times it was said before.
     """
-    if field is None:
-        own = _ids
-    else:
-        name = field.removeprefix(_SOURCE)
-        if name == field or not name:
-            raise Usage("not a field of the source", where="--gold", hint="--gold source.turn")
-
-        def own(one: MemoryRecord | Related) -> set[str]:
-            return {str(one.source[name])} if one.source and name in one.source else set()
-
+    own = _own(field)
     if not beside:
         return own
     return lambda hit: own(hit).union(*(own(one) for one in (*hit.evidence, *hit.facts, *hit.repeats)))
+
+
+def _own(field: str | None) -> Callable[[MemoryRecord | Related], set[str]]:
+    if field is None:
+        return _ids
+    name = field.removeprefix(_SOURCE)
+    if name == field or not name:
+        raise Usage("not a field of the source", where="--gold", hint="--gold source.turn")
+    return lambda one: {str(one.source[name])} if one.source and name in one.source else set()
 
 
 def _ids(one: MemoryRecord | Related) -> set[str]:
@@ -144,6 +145,28 @@ def measure(
         answers.append(ask(question, recall, names))
         progress()
     return answers
+
+
+def _tell_unknown(screen: Screen, memory: Memory, asked: Iterable[tuple[Question, Answer]], field: str | None) -> None:
+    """Gold that names no memory which could be recalled there is a mistake of the set, or of --gold, not of recall."""
+    missing, known, names = 0, dict[str | None, set[str]](), _own(field)
+    for question, answer in asked:
+        if len(answer.places) < answer.gold:
+            if question.scope not in known:
+                known[question.scope] = _all_names(memory.bind(scope=question.scope), names)
+            missing += len(set(question.gold) - known[question.scope])
+    if missing:
+        screen.aside(f"{counted(missing, 'name')} in gold that no memory there has; --gold says what they name")
+
+
+def _all_names(handle: Memory, names: Callable[[MemoryRecord], set[str]]) -> set[str]:
+    found, cursor = set[str](), None
+    while True:
+        page = handle.list(limit=_MOST, cursor=cursor)
+        found.update(*map(names, page.items))
+        cursor = page.cursor
+        if cursor is None:
+            return found
 
 
 @contextmanager
@@ -182,7 +205,8 @@ def _eval(args: argparse.Namespace, screen: Screen) -> int:
     if not 1 <= depths[0] <= depths[-1] <= _MOST:
         raise Usage(f"1 to {_MOST:,} hits can be looked at", where="-k", hint="-k 5 -k 10")
     asked = questions.read(args.file)
-    names = named_by(args.gold or ("source.turn" if asked.conversations else None), beside=args.beside)
+    field = args.gold or ("source.turn" if asked.conversations else None)
+    names = named_by(field, beside=args.beside)
     done, total = 0, len(asked.questions)
     with _ground(args, asked) as (memory, scoped), Progress("ask") as progress:
 
@@ -192,6 +216,8 @@ def _eval(args: argparse.Namespace, screen: Screen) -> int:
             progress(done, total)
 
         answers = measure(memory, scoped, names=names, mode=args.mode, most=depths[-1], progress=advance)
+        if not (args.beside or asked.conversations):  # these were checked line by line
+            _tell_unknown(screen, memory, zip(scoped, answers, strict=True), field)
     found = rows(answers, depths)
     if screen.json:
         screen.document([row.plain() for row in found])

@@ -11,6 +11,7 @@ from walnut.cli.progress import Progress
 from walnut.cli.screen import Screen
 from walnut.cli.verb import Verb
 from walnut.model.results import Finding, RepairReport, ViewCheck
+from walnut.model.words import counted
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _verify(args: argparse.Namespace, screen: Screen) -> int:
     with Progress("verify") as progress:
-        report = walnut.verify(args.store, progress=progress)
+        report = walnut.verify(options.existing(args), progress=progress)
     checks: tuple[ViewCheck, ...] = ()
     if args.views and report.ok:
         with options.open_store(args) as memory:
@@ -34,6 +35,8 @@ def _verify(args: argparse.Namespace, screen: Screen) -> int:
     _show(screen, report.findings)
     for check in checks:
         told = "equals a replay" if check.ok else f"DIFFERS from a replay: {', '.join(check.differences)}"
+        behind = report.last_lsn - check.lsn
+        told += f" ({counted(behind, 'event')} behind: the next read applies them)" if behind > 0 else ""
         screen.line(screen.paint(f"view {check.name} at LSN {check.lsn}: {told}", "green" if check.ok else "red"))
     if not report.ok:
         screen.line("restore a backup, or salvage what is left: walnut repair --accept-loss")
@@ -57,7 +60,7 @@ def _repair_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _repair(args: argparse.Namespace, screen: Screen) -> int:
     with Progress("repair") as progress:
-        report = walnut.repair(args.store, accept_loss=args.accept_loss, progress=progress)
+        report = walnut.repair(options.existing(args), accept_loss=args.accept_loss, progress=progress)
     if screen.json:
         screen.document(report)
     else:

@@ -52,7 +52,8 @@ def inspect(store: Path) -> Iterator[Check]:
         yield fail("store", f"can't be read: {error.strerror}")
         return
     used = sum(path.stat().st_size for path in store.glob("log/*") if path.is_file())
-    yield ok("store", f"format {keys.FORMAT}, {counted(end.lsn, 'event')}, {size(used)}")
+    read = "; `walnut verify` reads every bit"
+    yield ok("store", f"format {keys.FORMAT}, {counted(end.lsn, 'event')}, {size(used)}{read}")
     if end.recorded_at > time.time_ns() + _AHEAD * 10**9:
         yield warn("times", "the newest event lies in the future: this clock was set back, or another one was wrong")
     yield _writer(system, folder)

@@ -18,7 +18,9 @@ def _mcp(args: argparse.Namespace, screen: Screen) -> int:
     del screen  # standard output belongs to the protocol
     if find_spec("mcp") is None:
         raise Missing(
-            "the MCP server needs the package mcp", where="walnut mcp", hint="pip install 'walnut-memory[mcp]'"
+            "the MCP server needs the package mcp",
+            where="walnut mcp",
+            hint="in a clone of Walnut: pip install '.[mcp]'",
         )
     from walnut.serve import mcp
 
@@ -32,7 +34,7 @@ VERBS = {
         """Serve the store to one MCP client over standard input and output, until the input ends. Scope and actor are
         fixed here; no tool takes them as an argument. The store is made if there is none.
 
-        Needs the extra: pip install 'walnut-memory[mcp]'.""",
+        Needs the extra `mcp`; in a clone of Walnut: pip install '.[mcp]'.""",
         ("walnut mcp --store ~/.walnut --scope user:me --actor agent:claude < /dev/null",),
         _arguments,
         _mcp,

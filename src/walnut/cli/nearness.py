@@ -27,7 +27,7 @@ def inspect(views: Path, view: Path) -> Iterator[Check]:
     wal = Path(f"{view}-wal")
     if codes.library() is None:
         yield ok(
-            _NAME, f"every scope is searched exactly: {counted(len(files), 'file')} of codes need walnut-memory[scale]"
+            _NAME, f"every scope is searched exactly: {counted(len(files), 'file')} of codes need the extra `scale`"
         )
     elif not view.exists() or (wal.exists() and wal.stat().st_size):
         yield ok(_NAME, f"{counted(len(files), 'file')} of codes, not compared: the view is in use")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from walnut.cli.exits import Usage
 from walnut.cli.verb import COMMON
+from walnut.errors import InvalidArgument, NotAStore
 from walnut.model.event import Json
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 STORE = "./memory"
 SCOPE = "user:default"
 ACTOR = "agent:default"
+
+#: What Python calls a moment, and what it is here.
+_MOMENT = {"system_time": "--as-of", "lsn": "--as-of", "valid_time": "--valid-at"}
 
 #: Common options that take a value; they may also stand before the verb.
 WITH_VALUE = ("--store", "--scope", "--actor")
@@ -73,13 +78,16 @@ def add_memory(parser: argparse.ArgumentParser) -> None:
 
 def number(text: str) -> float:
     """A number, for argparse."""
-    return float(text)
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("not a number") from None
 
 
 def whole(text: str) -> int:
     """A whole number of at most 18 digits, for argparse."""
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise ValueError
+        raise argparse.ArgumentTypeError("not a whole number from 0 on")
     return int(text)
 
 
@@ -107,21 +115,36 @@ def open_store(args: argparse.Namespace, *, create: bool = False) -> Memory:
     """The store that the options name; only writing makes a new one."""
     import walnut
 
+    if not create:
+        existing(args)
     return walnut.open(args.store, scope=args.scope, actor=args.actor, create=create)
+
+
+def existing(args: argparse.Namespace) -> str:
+    """The store's folder, which has to be there."""
+    store: str = args.store
+    if "://" not in store and not os.path.lexists(store):
+        hint = "name its folder with --store or WALNUT_STORE; `walnut remember` makes one"
+        raise NotAStore("there is no store", where=str(Path(store).absolute()), hint=hint)
+    return store
 
 
 def at_moment(memory: Memory, args: argparse.Namespace) -> MemoryAt:
     """The handle to read from: live, or at the moment that the options name."""
     if args.as_of is None and args.valid_at is None:
         return memory
-    if args.as_of is None:
-        return memory.as_of(valid_time=args.valid_at)
-    head, colon, lsn = args.as_of.partition(":")
-    if head == "lsn" and colon:
-        if not lsn.isascii() or not lsn.isdigit() or len(lsn) > 18:
-            raise Usage("not an LSN", where="--as-of", hint="--as-of lsn:42")
-        return memory.as_of(lsn=int(lsn), valid_time=args.valid_at)
-    return memory.as_of(system_time=args.as_of, valid_time=args.valid_at)
+    try:
+        if args.as_of is None:
+            return memory.as_of(valid_time=args.valid_at)
+        head, colon, lsn = args.as_of.partition(":")
+        if head == "lsn" and colon:
+            if not lsn.isascii() or not lsn.isdigit() or len(lsn) > 18:
+                raise Usage("not an LSN", where="--as-of", hint="--as-of lsn:42")
+            return memory.as_of(lsn=int(lsn), valid_time=args.valid_at)
+        return memory.as_of(system_time=args.as_of, valid_time=args.valid_at)
+    except InvalidArgument as error:
+        error.where = _MOMENT.get(error.where or "", error.where)
+        raise
 
 
 def event(text: str) -> int | str:
@@ -133,9 +156,14 @@ def event(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() else text
 
 
+def one_of(args: argparse.Namespace) -> None:
+    """Either an id or a key."""
+    if (args.memory_id is None) == (args.key is None):
+        raise Usage("which memory?", where=f"walnut {args.verb}", hint="give either its id or --key")
+
+
 def memory_id(reader: MemoryAt, args: argparse.Namespace) -> str:
     """The id of the memory that the options name, by id or by key."""
-    if (args.memory_id is None) == (args.key is None):
-        raise Usage("which memory?", where=f"walnut {args.verb}", hint="give either MEMORY_ID or --key")
+    one_of(args)
     found: str = args.memory_id if args.key is None else reader.get(key=args.key).memory_id
     return found

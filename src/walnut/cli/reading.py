@@ -10,6 +10,7 @@ from walnut.cli.exits import NOTHING, OK
 from walnut.cli.screen import Screen, moment
 from walnut.cli.trees import draw_steps
 from walnut.cli.verb import Verb
+from walnut.errors import NotFound
 from walnut.model.results import Hit, MemoryRecord, Related, Version
 
 
@@ -203,7 +204,8 @@ def _history_arguments(parser: argparse.ArgumentParser) -> None:
 def _history(args: argparse.Namespace, screen: Screen) -> int:
     with options.open_store(args) as memory:
         reader = options.at_moment(memory, args)
-        versions = reader.history(options.memory_id(reader, args))
+        options.one_of(args)
+        versions = reader.history(args.memory_id, key=args.key)
     if screen.json:
         screen.document(versions)
     else:
@@ -233,7 +235,11 @@ def _why(args: argparse.Namespace, screen: Screen) -> int:
     with options.open_store(args) as memory:
         reader = options.at_moment(memory, args)
         what = options.memory_id(reader, args)
-        explanation = reader.why(options.event(what), direction="influenced" if args.influenced else "from")
+        try:
+            explanation = reader.why(options.event(what), direction="influenced" if args.influenced else "from")
+        except NotFound as error:
+            error.where = "ID"
+            raise
     if screen.json:
         screen.document(explanation)
     else:

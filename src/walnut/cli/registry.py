@@ -34,7 +34,7 @@ VERBS: dict[str, Entry] = {
     "doctor": Entry("doctor", "Care", "check this machine and say what can be promised on it"),
     "checkpoint": Entry("upkeep", "Care", "write a verified snapshot of the views"),
     "rebuild": Entry("upkeep", "Care", "build the views anew from the log"),
-    "demo": Entry("demo", "More", "show in half a minute what Walnut does, on real files"),
+    "demo": Entry("demo", "More", "show in a few seconds what Walnut does, on real files"),
     "mcp": Entry("mcp", "More", "serve a store to an MCP client over stdio"),
     "completion": Entry("completion", "More", "print a script that completes commands in a shell"),
 }

@@ -78,7 +78,11 @@ def _export(args: argparse.Namespace, screen: Screen) -> int:
             for line in export_lines(memory, progress=progress):
                 screen.out.write(line.decode())
             return OK
-        report = export_file(memory, args.file, force=args.force, progress=progress)
+        try:
+            report = export_file(memory, args.file, force=args.force, progress=progress)
+        except OSError as error:
+            error.filename = error.filename or args.file  # a full disk names no file
+            raise
     if screen.json:
         screen.document(report)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 
 from walnut.errors import InvalidArgument
 from walnut.model.event import Json
-from walnut.model.given import Evidence, Items, Lifetime, When
+from walnut.model.given import Evidence, Items, Lifetime, Named, When
 from walnut.model.requests import (
     Direction,
     Durability,
@@ -46,7 +46,7 @@ _LEAST_LINE = 32
 def remember(  # noqa: C901, PLR0912, PLR0917 - one line a field, and the busiest path there is
     text: str,
     key: str | None = None,
-    memory_id: str | None = None,
+    memory_id: Named | None = None,
     tags: Iterable[str] = (),
     confidence: float | None = None,
     ttl: Lifetime | None = None,
@@ -66,7 +66,7 @@ def remember(  # noqa: C901, PLR0912, PLR0917 - one line a field, and the busies
     if key is not None:
         given["key"] = limits.name(key, where="key")
     if memory_id is not None:
-        given["memory_id"] = limits.name(memory_id, where="memory_id")
+        given["memory_id"] = named(memory_id)
     if tags != ():
         given["tags"] = limits.names(tags, where="tags")
     if confidence is not None:
@@ -145,10 +145,19 @@ def _item(number: int, item: object) -> Remember:
 ARGUMENTS = frozenset(Remember.__struct_fields__)
 
 
-def forget(memory_id: str, *, expected_version: int | None = None, idempotency_key: str | None = None) -> Forget:
+def named(memory: Named) -> str:
+    """The id of a memory, given as it is or by what holds it."""
+    if isinstance(memory, Ack | MemoryRecord):
+        if memory.memory_id is None:
+            raise InvalidArgument("this ack names no memory", where="memory_id", hint="pass the ack of a remember")
+        return memory.memory_id
+    return limits.name(memory, where="memory_id")
+
+
+def forget(memory_id: Named, *, expected_version: int | None = None, idempotency_key: str | None = None) -> Forget:
     """The arguments of `forget`."""
     return Forget(
-        memory_id=limits.name(memory_id, where="memory_id"),
+        memory_id=named(memory_id),
         expected_version=None if expected_version is None else limits.whole(expected_version, where="expected_version"),
         idempotency_key=None if idempotency_key is None else limits.name(idempotency_key, where="idempotency_key"),
     )

@@ -13,7 +13,7 @@ from walnut.errors import InvalidArgument, NotFound
 from walnut.model import ids
 from walnut.model.contexts import Context
 from walnut.model.event import Event
-from walnut.model.given import Evidence, When
+from walnut.model.given import Evidence, Named, When
 from walnut.model.requests import Direction, Listing, Packing, Recall
 from walnut.model.results import Explanation, Hit, MemoryRecord, Page, Version
 from walnut.model.times import WITHIN_MICROSECOND, from_ns, to_ns
@@ -29,21 +29,25 @@ _MOST_WANTED = 64
 
 
 @mended
-def get(handle: Handle, memory_id: str | None, *, key: str | None) -> MemoryRecord:
+def get(handle: Handle, memory_id: Named | None, *, key: str | None) -> MemoryRecord:
     """The memory of this id, or the nearest of this key."""
-    if (memory_id is None) == (key is None):
-        raise InvalidArgument("pass a memory id or a key", where="memory_id", hint='get("mem_…") or get(key="…")')
+    wanted = _wanted(handle, memory_id, key)
     with look(handle) as view:
-        if memory_id is not None:
-            wanted = [keys.memory_or_none(limits.name(memory_id, where="memory_id"))]
-        else:
-            name, secret = limits.name(key, where="key"), handle.store.log.secret
-            wanted = [keys.memory_of_key(secret, scope, name) for scope in handle.readable]
         for touch in wanted:
             found = None if touch is None else _chosen(handle, view, touch)
             if found is not None:
                 return hydrate.record(found)
     raise NotFound("no such memory", where="key" if memory_id is None else "memory_id")
+
+
+def _wanted(handle: Handle, memory_id: Named | None, key: str | None) -> list[bytes | None]:
+    """The memory of this id, or those of this key, the nearest first."""
+    if (memory_id is None) == (key is None):
+        raise InvalidArgument("pass a memory id or a key", where="memory_id", hint='"mem_…", or key="…"')
+    if memory_id is not None:
+        return [keys.memory_or_none(parse.named(memory_id))]
+    name, secret = limits.name(key, where="key"), handle.store.log.secret
+    return [keys.memory_of_key(secret, scope, name) for scope in handle.readable]
 
 
 def _chosen(handle: Handle, view: View, touch: bytes) -> Found | None:
@@ -146,17 +150,18 @@ def _shown(hits: Iterable[Hit]) -> Iterator[int]:
 
 
 @mended
-def history(handle: Handle, memory_id: str) -> list[Version]:
+def history(handle: Handle, memory_id: Named | None, *, key: str | None) -> list[Version]:
     """All events that touch a memory, with the state each is in at the handle's moment."""
-    touch = keys.memory_or_none(limits.name(memory_id, where="memory_id"))
+    wanted = _wanted(handle, memory_id, key)
     log = handle.store.log
     with look(handle) as view:
         moment = view.moment
-    lsns = log.stream(touch or bytes(ids.TOUCH_SIZE), before=moment.lsn + 1)
-    if touch is None or not evidence.belongs(handle, lsns):
-        raise NotFound("no such memory", where="memory_id")
-    events = [log.get(lsn) for lsn in lsns]
-    return [_version(handle, event, touch, lsns[-1], state) for event, state in visibility.history(events, moment)]
+    for touch in wanted:
+        lsns = log.stream(touch or bytes(ids.TOUCH_SIZE), before=moment.lsn + 1)
+        if touch is not None and evidence.belongs(handle, lsns):
+            shown = visibility.history([log.get(lsn) for lsn in lsns], moment)
+            return [_version(handle, event, touch, lsns[-1], state) for event, state in shown]
+    raise NotFound("no such memory", where="key" if memory_id is None else "memory_id")
 
 
 def _version(handle: Handle, event: Event, touch: bytes, version: int, state: str) -> Version:

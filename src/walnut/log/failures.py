@@ -6,6 +6,8 @@ import errno
 
 from walnut.errors import AccessDenied, DurabilityUnknown, LogBusy, StorageFailed, StorageFull, WalnutError
 
+_READ_ONLY = "the file system is mounted read-only: copy the store to one that is not; `walnut verify` reads it there"
+
 
 def storage_error(error: OSError, doing: str, *, where: str | None = None) -> WalnutError:
     """The error for a failed syscall, `where` the folder if the caller knows it; nothing was acknowledged."""
@@ -18,7 +20,7 @@ def storage_error(error: OSError, doing: str, *, where: str | None = None) -> Wa
             hint="make room; earlier writes stand, and work goes on then",
         )
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "check the folder's owner and mode"
+        hint = _READ_ONLY if number == errno.EROFS else "check the folder's owner and mode"
         return AccessDenied(f"not allowed while {doing} ({name})", where=where, hint=hint)
     hint = "check the disk; nothing was acknowledged"
     return StorageFailed(f"the system failed while {doing} ({name})", where=where, hint=hint)

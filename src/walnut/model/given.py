@@ -14,6 +14,8 @@ When: TypeAlias = datetime | date | str
 Lifetime: TypeAlias = timedelta | str
 #: Names an event: an LSN, an event id, a memory id (its version as the handle sees it), an ack, a hit, a record.
 Evidence: TypeAlias = int | str | Ack | MemoryRecord
+#: Names a memory: its id, or what holds it: a hit, a record, the ack of a write.
+Named: TypeAlias = str | Ack | MemoryRecord
 #: The arguments of `remember` as one item of `remember_many`; `text` is required.
 Item: TypeAlias = Mapping[str, object]
 Items: TypeAlias = Iterable[Item]

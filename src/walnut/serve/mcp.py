@@ -151,7 +151,8 @@ def explained(error: WalnutError) -> str:
         more = f" The version now is {error.current}."
     elif isinstance(error, IdempotencyConflict) and error.lsn is not None:
         more = f" The first write is LSN {error.lsn}."
-    hint = error.hint or _HINTS.get(error.code, "" if isinstance(error, InvalidArgument) else _FOR_THE_HOST)
+    own = None if error.hint == NotFound.usual_hint else error.hint
+    hint = own or _HINTS.get(error.code, "" if isinstance(error, InvalidArgument) else _FOR_THE_HOST)
     return f"{error.code}{place}: {error.message}.{more}" + (f" Hint: {hint}" if hint else "")
 
 

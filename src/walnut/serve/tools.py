@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from walnut.aio import AsyncMemory, AsyncMemoryAt
-from walnut.errors import NotFound
+from walnut.errors import InvalidArgument, NotFound
 from walnut.model.event import Json
 from walnut.model.results import Explanation
 from walnut.serve import plans
@@ -237,7 +237,11 @@ async def why(desk: Desk, ask: Why) -> Explanation:
 
     Use before you rely on a doubtful memory, or correct one.
     """
-    return await desk.memory.why(ask.id, direction=ask.direction)
+    try:
+        return await desk.memory.why(ask.id, direction=ask.direction)
+    except NotFound as error:
+        error.where = "id"
+        raise
 
 
 @_tool("History", read_only=True)
@@ -286,7 +290,11 @@ async def apply(desk: Desk, ask: Apply) -> Written:
 async def _at(desk: Desk, as_of: str | None, valid_at: str | None) -> AsyncMemoryAt:
     if as_of is None and valid_at is None:
         return desk.memory
-    return await desk.memory.as_of(system_time=as_of, valid_time=valid_at)
+    try:
+        return await desk.memory.as_of(system_time=as_of, valid_time=valid_at)
+    except InvalidArgument as error:
+        error.where = "as_of" if error.where == "system_time" else "valid_at"
+        raise
 
 
 def _given(ask: msgspec.Struct, *but: str) -> dict[str, Any]:

@@ -50,5 +50,6 @@ def translated(place: str) -> Iterator[None]:
                 "no space for the view", where=place, hint="free some space; the log is intact"
             ) from error
         if code == sqlite3.SQLITE_IOERR:
-            raise StorageFailed("the view's file can't be read or written", where=place) from error
+            hint = "look for a full or failing disk; the log is intact"
+            raise StorageFailed("the view's file can't be read or written", where=place, hint=hint) from error
         raise
