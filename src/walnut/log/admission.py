@@ -80,6 +80,8 @@ class Overlay:
         self, index: Index, *, first_lsn: int, recorded_at: int, now: int, random: Callable[[int], bytes]
     ) -> None:
         self.entries: list[Entry] = []
+        #: The LSN that the last refusal named or came from, 0 if none: who is told must find it there.
+        self.named = 0
         self._index = index
         self._first_lsn = first_lsn
         self._written_at = self._recorded_at = recorded_at
@@ -90,6 +92,11 @@ class Overlay:
         self._clock_raw: int | None = None
         self._idems: dict[bytes, int] = {}
         self._touches: dict[bytes, int] = {}
+
+    @property
+    def last_lsn(self) -> int:
+        """The newest written or admitted LSN."""
+        return self._first_lsn + len(self.entries) - 1
 
     def find_idem(self, idem: bytes) -> int | None:
         """LSN of the written or admitted event with this idempotency hash."""
@@ -223,6 +230,13 @@ def admit(batch: Batch, *, overlay: Overlay, checked: Precheck | None = None) ->
             results += [appended(entry) for entry in overlay.entries[position:]]
         if batch.conditions and not batch.transactions:
             _check(batch.conditions, overlay, checked)
+    except IdempotencyConflict as error:
+        overlay.cut(start)
+        if (error.lsn or 0) > overlay.last_lsn:  # an LSN of this batch, which will be another event's
+            hint = "use a new key for a new request"
+            raise IdempotencyConflict("a batch uses one idempotency key for two requests", hint=hint) from None
+        overlay.named = error.lsn or 0
+        raise
     except BaseException:
         overlay.cut(start)
         raise
@@ -301,6 +315,7 @@ def _check(conditions: tuple[Condition, ...], overlay: Overlay, checked: Prechec
         for touch in condition.touches:
             newest = max(newest, overlay.last_touch(touch))
         if newest > condition.after:
+            overlay.named = newest
             raise condition.error(newest)
         if condition.matches is None:
             continue
@@ -309,6 +324,7 @@ def _check(conditions: tuple[Condition, ...], overlay: Overlay, checked: Prechec
             offending, after = checked.offending[number], max(after, checked.upto)
         offending = offending or _first_match(condition, overlay.read, after=after)
         if offending:
+            overlay.named = offending
             raise condition.error(offending)
 
 

@@ -29,9 +29,11 @@ GROUP_BYTES = 8 * 1024 * 1024
 class Pending:
     """A batch on its way: the ticket that its caller holds."""
 
-    #: What admission said: the answer once `wait_for` is durable (0: at once), or why it was refused.
+    #: What admission said: the answer once `wait_for` is durable (0: at once), or why it was refused; whether it
+    #: writes anything itself.
     answer: tuple[Appended, ...] = ()
     wait_for = 0
+    writes = False
     refusal: Exception | None = None
     error: BaseException | None = None
     _done = False

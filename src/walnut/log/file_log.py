@@ -155,7 +155,7 @@ class FileLog:
             if need:
                 self._durable.confirm(need)
             for pending in group:
-                pending.finish(pending.answer)
+                pending.finish(pending.answer, pending.refusal)
         except BaseException as error:
             for pending in group:
                 pending.finish(error=error)
@@ -195,17 +195,24 @@ class FileLog:
                     admission = admit(pending.batch, overlay=overlay, checked=pending.checked)
                 except Exception as error:  # noqa: BLE001 - it is that caller's, the others go on
                     self._durable.refuse_lost(error)
-                    pending.refusal = error
+                    pending.refusal, pending.wait_for, overlay.named = error, overlay.named, 0
                     continue
                 pending.answer, pending.wait_for = admission.results, admission.wait_for
+                pending.writes = bool(admission.entries)
                 contents += pending.contents_of(admission.entries)
             if overlay.entries:
-                self._written_lsn = self._writer.write(state, overlay.entries, contents)
+                try:
+                    self._written_lsn = self._writer.write(state, overlay.entries, contents)
+                except Exception as error:  # noqa: BLE001 - theirs who write, or were answered with what they write
+                    for pending in group:
+                        if pending.writes or pending.wait_for > state.lsn:
+                            pending.finish(error=error)
         need = 0
         for pending in group:
-            need = max(need, pending.wait_for)
-            if not pending.wait_for:
-                pending.finish(pending.answer, pending.refusal)
+            if not pending.done:
+                need = max(need, pending.wait_for)
+                if not pending.wait_for:
+                    pending.finish(pending.answer, pending.refusal)
         return need
 
     def sync(self, lsn: int | None = None) -> int:

@@ -90,10 +90,10 @@ class Slots:
         """The newest valid slot, None when there is none. Cheap while nothing has changed."""
         try:
             raw = self._mapped[self._span]
-        except ValueError:  # unmapped by another thread
-            raise StoreClosed("the log is closed", hint="open the store again") from None
-        known, state = self._known
-        return state if raw == known else self._decode(raw)
+            known, state = self._known
+            return state if raw == known else self._decode(raw)
+        except ValueError:
+            raise _unmapped() from None
 
     def _decode(self, raw: bytes) -> State | None:
         places = (0, self._places[1] - self._places[0])
@@ -131,6 +131,11 @@ class Slots:
         raw = mapped[self._span]
         if raw.startswith(data) or raw.endswith(data):  # what is there, not what was meant
             self._known = (raw, state)
+
+
+def _unmapped() -> StoreClosed:
+    """The error for who looks into a map that another thread has closed."""
+    return StoreClosed("the log is closed", hint="open the store again")
 
 
 class Shared:
@@ -180,11 +185,14 @@ class Shared:
 
     def healthy(self, epoch: int) -> bool:
         """Whether this epoch goes on and is not poisoned: one look while nothing has changed."""
-        raw = self._map[_HEALTH]
-        if raw == self._healthy:
-            return True
-        if self.poisoned() or self.epoch() != epoch:
-            return False
+        try:
+            raw = self._map[_HEALTH]
+            if raw == self._healthy:
+                return True
+            if self.poisoned() or self.epoch() != epoch:
+                return False
+        except ValueError:
+            raise _unmapped() from None
         self._healthy = raw
         return True
 

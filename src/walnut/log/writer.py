@@ -122,6 +122,10 @@ class Writer:
                 place = self._segments.get(state.segment)
                 data, frames, after = self._encode(place, state, groups, synced)
             self._shared.intend(after.segment, after.end)
+            first = frames[0][2].end - state.end
+            if len(data) > first:  # last of all: without it nothing that a failed write left behind it counts
+                self._system.write_at(place.fd, data[first:], state.end + first)
+                data = data[:first]
             self._system.write_at(place.fd, data, state.end)
         except OSError as error:
             raise failures.storage_error(error, "writing to the log") from None

@@ -27,8 +27,8 @@ BUGS = (
         "ack-before-the-sync",
         "log/file_log.py",
         "            if need:\n                self._durable.confirm(need)\n            for pending in group:\n"
-        "                pending.finish(pending.answer)\n",
-        "            for pending in group:\n                pending.finish(pending.answer)\n"
+        "                pending.finish(pending.answer, pending.refusal)\n",
+        "            for pending in group:\n                pending.finish(pending.answer, pending.refusal)\n"
         "            if need:\n                self._durable.confirm(need)\n",
         _STILL_AT_WORK,
         "L1",
@@ -276,7 +276,8 @@ BUGS = (
     Mutant(
         "a-refusal-reaches-the-whole-group",
         "log/file_log.py",
-        "                    pending.refusal = error\n                    continue\n",
+        "                    pending.refusal, pending.wait_for, overlay.named = error, overlay.named, 0\n"
+        "                    continue\n",
         "                    raise\n",
         f"{_KEEPS} -k file-test_L10_a_refused_ticket",
         "L10",

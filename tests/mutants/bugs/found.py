@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _FILES = "tests/contract/test_views_files.py"
+_ANSWERS = "tests/crash/test_answers.py::"
+_SHARED_COMMIT = "test_L8_L11_a_write_that_fails_is_not_the_error_of_who_shares_its_commit_and_writes_nothing"
 
 BUGS = (
     Mutant(
@@ -120,5 +122,68 @@ BUGS = (
         "test_L4_a_segment_that_a_power_cut_left_under_the_name_of_the_spare_too_is_not_written_over",
         "L4",
         "a new segment is written over the live one, which a power cut left under the spare's name as well",
+    ),
+    Mutant(
+        "who-waits-beside-close-hears-a-bare-error",
+        "log/shared.py",
+        "                return False\n        except ValueError:\n",
+        "                return False\n        except ZeroDivisionError:\n",
+        "tests/crash/test_closing.py::test_whatever_call_of_the_log_finds_it_closed_says_so",
+        "L9",
+        "a thread that waits while another closes the store ends with an error of Python's",
+    ),
+    Mutant(
+        "a-conflict-names-what-a-crash-may-take-back",
+        "log/file_log.py",
+        "pending.refusal, pending.wait_for, overlay.named = error, overlay.named, 0",
+        "pending.refusal, pending.wait_for, overlay.named = error, 0, 0",
+        f"{_ANSWERS}test_L12_a_conflict_names_what_is_on_disk",
+        "L12 L3",
+        "a version that a conflict named is lost in a crash, and another event gets its number",
+    ),
+    Mutant(
+        "another-request-s-event-may-be-taken-back",
+        "log/admission.py",
+        "        overlay.named = error.lsn or 0\n",
+        "",
+        f"{_ANSWERS}test_L11_another_request_under_a_key_is_told_the_lsn_of_what_is_on_disk",
+        "L11 L3",
+        "the first event of a key, which a refusal names, is lost in a crash",
+    ),
+    Mutant(
+        "a-refused-batch-names-its-own-events",
+        "log/admission.py",
+        "        if (error.lsn or 0) > overlay.last_lsn:",
+        "        if False:",
+        f"{_ANSWERS}test_L11_a_batch_with_one_key_for_two_requests_names_no_lsn_that_will_be_another_s",
+        "L11",
+        "a refusal names an event that was never written, and its number goes to another",
+    ),
+    Mutant(
+        "a-failed-write-is-everybody-s-error",
+        "log/file_log.py",
+        "                        if pending.writes or pending.wait_for > state.lsn:\n",
+        "                        if True:\n",
+        f"{_ANSWERS}{_SHARED_COMMIT}",
+        "L8 L11",
+        "who repeats what is on disk is told that there was no room for it",
+    ),
+    Mutant(
+        "a-replay-of-what-was-not-written",
+        "log/file_log.py",
+        "                        if pending.writes or pending.wait_for > state.lsn:\n",
+        "                        if pending.writes:\n",
+        f"{_ANSWERS}{_SHARED_COMMIT}",
+        "L1 L11",
+        "a repetition is acknowledged by a write that failed",
+    ),
+    Mutant(
+        "the-first-of-several-frames-is-written-first",
+        "log/writer.py",
+        "            if len(data) > first:  #",
+        "            if False:  #",
+        f"{_ANSWERS}test_L8_of_a_batch_of_several_frames_that_the_disk_refuses_nothing_is_written",
+        "L8",
+        "of an import that was refused for want of space a part is there",
     ),
 )

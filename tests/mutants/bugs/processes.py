@@ -143,7 +143,8 @@ BUGS = (
     Mutant(
         "waiters-are-forgotten",
         "log/file_log.py",
-        "            for pending in group:\n                pending.finish(pending.answer)\n        except",
+        "            for pending in group:\n"
+        "                pending.finish(pending.answer, pending.refusal)\n        except",
         "            group[0].finish(group[0].answer)\n        except",
         "tests/crash/test_faults.py::test_L10_where_no_thread_can_be_started_writers_commit_for_each_other",
         "L10",
