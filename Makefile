@@ -72,6 +72,10 @@ fuzz: $(VENV)/dev.stamp  ## Fuzz every decoder for some MINUTES (default 10)
 simulate: $(VENV)/dev.stamp  ## Crash a simulated machine for MINUTES=30, from SEED=1 on
 	@$(RUN) tests.simulation --long --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
 
+.PHONY: crash
+crash: $(VENV)/dev.stamp  ## Harm real processes, files and file systems, and count what is lost (ARGS="power --rounds 20")
+	@$(RUN) tests.crash $(ARGS)
+
 .PHONY: mutants
 mutants: $(VENV)/dev.stamp  ## Seed every bug of the catalogue: each must be caught
 	@$(RUN) tests.mutants $(ARGS)

@@ -18,6 +18,7 @@ from PIL import Image
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullLocator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,7 +137,7 @@ def persisted(drawing: Drawing) -> Figure | None:
         tick.set_fontweight("bold" if drawing["styles"][row["name"]]["walnut"] else "normal")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.suptitle("Found again of acknowledged writes (dark: some were lost)", fontsize=10.5, x=0.01, ha="left")
+    figure.suptitle("Found again of acknowledged writes (orange: some were lost)", fontsize=10.5, x=0.01, ha="left")
     return figure
 
 
@@ -171,13 +172,20 @@ def writers(drawing: Drawing) -> Figure | None:
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.minorticks_off()
     axes.set_xlim(counts[0] * 0.9, counts[-1] * 1.1)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    steps(axes)
     _names(axes, ends, counts[-1] * 1.15)
     axes.grid(visible=True, color="#E5E5E5", linewidth=0.6)
     axes.set_xlabel("writers at once")
     axes.set_ylabel("acknowledged commits a second")
     axes.set_title("One text of some 260 bytes a commit; higher is better", loc="left", fontsize=10.5)
     return figure
+
+
+def steps(axes: Axes) -> None:
+    """Numbers at 1, 2 and 5 of each power of ten: a logarithmic axis of two powers has few otherwise."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 
 def _line(axes: Axes, points: list[tuple[int, float]], style: Style) -> None:
@@ -201,7 +209,7 @@ def _names(axes: Axes, ends: list[tuple[float, Style]], x: float) -> None:
     import math
 
     low, high = (math.log10(bound) for bound in axes.get_ylim())
-    apart = (high - low) / 27
+    apart = (high - low) / 25
     ends = sorted(ends, key=lambda end: end[0])
     places = [math.log10(value) for value, _ in ends]
     for _ in range(200):
@@ -220,7 +228,14 @@ def _names(axes: Axes, ends: list[tuple[float, Style]], x: float) -> None:
             fontweight="bold" if style["walnut"] else "normal",
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": style["colour"], "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": style["colour"],
+                "linewidth": 0.5,
+                "relpos": (0, 0.5),  # from the left of the name: a line from its middle strikes names through
+                "shrinkA": 0,
+                "shrinkB": 0,
+            },
         )
 
 
@@ -312,7 +327,7 @@ def bytes_on_disk(drawing: Drawing) -> Figure | None:
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"bytes on the disk an event, at {max(size for _, size in rows):,} events; less is better")
     axes.set_title(
-        "Space for one event of each store; Walnut's has an index for searching and a checkpoint of it",
+        "Space for an event; Walnut's includes an index for searching and its checkpoint",
         loc="left",
         fontsize=10.5,
         pad=14,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from bench.draw import INK, save
+from bench.draw import INK, save, steps
 
 from matplotlib import pyplot as plt  # isort: skip - `bench.draw` chooses how it draws, first
 
@@ -71,7 +71,7 @@ def main() -> None:
     if run["peers"]:
         save(recall(run, styles), folder / "recall.png", run["data"].replace("`", ""))
     if run["growth"]:
-        save(growth(run), folder / "growth.png", "hybrid recall, k = 10, bench.texts")
+        save(growth(run), folder / "growth.png", "hybrid recall, k = 10, notes of some 260 characters")
 
 
 def recall(run: Run, styles: dict[str, Style]) -> Figure:
@@ -145,9 +145,10 @@ def growth(run: Run) -> Figure:
             va="bottom",
         )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    steps(axes)
     axes.set_xlabel("memories")
     axes.set_ylabel("milliseconds a search")
+    axes.set_title("A search by number of memories; lower is better", loc="left", fontsize=10.5)
     axes.grid(visible=True, color="#E5E5E5", linewidth=0.6)
     axes.legend(frameon=False, fontsize=8.5)
     return figure

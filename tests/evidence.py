@@ -71,7 +71,7 @@ def _harmed(each: dict[str, Any], name: str) -> tuple[str, str, str, str]:
     tried = f"{each['tried']:,}"
     if each["acknowledged"]:
         tried += f", {each['acknowledged']:,} acks checked"
-    return each["fault"], tried, f"{each['lost']} lost, {each['silent']} silent", f"python -m tests.crash {name}"
+    return each["fault"], tried, f"{each['lost']} lost, {each['silent']} silent", f'make crash ARGS="{name}"'
 
 
 def _read(file: Path) -> Any:

@@ -95,6 +95,26 @@ def test_the_tour_in_the_readme_is_the_recorded_one() -> None:
     assert between[1] == f"```console\n{tour.read_text(encoding='utf-8').rstrip()}\n```\n"
 
 
+def test_the_figures_in_the_readme_are_those_of_the_pages_it_names() -> None:
+    told = {
+        name: re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL) for name in ("bench", "found")
+    }
+    bench, found = ((told[name] or [""])[0] for name in ("bench", "found"))
+    writers = (DOCS / "why/benchmarks.md").read_text(encoding="utf-8").partition("| writers |")[2]
+    for store, ones in (("Walnut", (1, 64)), ("Walnut (asyncio)", (64,)), ("SQLite", (1, 64)), ("PostgreSQL", (1, 64))):
+        row = re.search(rf"^\| {re.escape(store)} \| (.*) \|$", writers, re.MULTILINE)
+        assert row is not None
+        rates = dict(zip((1, 2, 4, 8, 16, 32, 64, 128, 256), row[1].split(" | "), strict=True))
+        for count in ones:
+            thousands = round(int(rates[count].replace(",", "")), -3)
+            assert f"{thousands:,}" in bench, f"{store}, {count} writers: {rates[count]}"
+    side = (DOCS / "why/recall.md").read_text(encoding="utf-8").partition("<!-- side: begin -->")[2]
+    for store in ("Walnut", "SQLite FTS5", "Chroma", "mem0", "Chroma, encoder", "Walnut, encoder"):
+        row = re.search(rf"^\| {store} \| [\d.]+ \| ([\d.]+) \|", side, re.MULTILINE)
+        assert row is not None
+        assert f"{row[1]} %" in found, store
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/how-to/mcp.md"])
 def test_the_settings_for_mcp_clients_start_a_server(page: str, tmp_path: Path) -> None:
     pytest.importorskip("mcp", reason="the extra `mcp` is not installed")

@@ -30,7 +30,9 @@ With `--json` each verb prints one JSON document with the field names of the Pyt
 lines). Colour and cut lines appear on a terminal only; `NO_COLOR` turns colour off. On a terminal, control characters
 in what others wrote are shown, never sent.
 
-An error is one line on standard error: `walnut: what happened [code at place] what to do`.
+An error is one line on standard error: `walnut: what happened [code at place] what to do`. Its code is one of
+[these](errors.md), or of the command's own: `usage` (a word or option it does not understand), `os_error` (a file named
+there can't be read or written), `not_installed` (an extra is missing), `interrupted`.
 """
 
 
