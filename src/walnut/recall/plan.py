@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     confidence_unstated: float = 0.5
     #: Of a fact from ever more sources; half of it from two, nothing from one.
     evidence: float = 0.05
-    #: Query terms that are looked up at most.
+    #: Distinct terms of a query that are looked up at most: its first.
     most_terms: int = 64
     #: Terms are gathered, rarest first, until they bring so many versions.
     gather: int = 2000

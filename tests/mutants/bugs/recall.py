@@ -389,4 +389,22 @@ BUGS = (
         "R3",
         "days of a week become a window of a whole year",
     ),
+    Mutant(
+        "words-are-gone-over-at-each-letter",
+        "views/folds/terms.py",
+        '"(?<![a-z0-9])[a-z0-9]++(?:[-_./:@+#][a-z0-9]++)+"',
+        '"[a-z0-9]+(?:[-_./:@+#][a-z0-9]+)+"',
+        "tests/unit/test_hostile_shapes.py::test_what_a_text_costs_grows_with_its_length[endless]",
+        "R3",
+        "a megabyte without a blank keeps a processor busy for an hour",
+    ),
+    Mutant(
+        "the-words-of-a-query-are-looked-for-again-and-again",
+        "views/folds/terms.py",
+        "@lru_cache(maxsize=8)\n",
+        "@lru_cache(maxsize=0)\n",
+        "tests/unit/test_hostile_shapes.py::test_a_search_splits_its_query_into_words_once",
+        "R3",
+        "a query of many emoji takes six times as long",
+    ),
 )

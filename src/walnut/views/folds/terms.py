@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from zlib import crc32
 
 from walnut.model.normal import normalized
@@ -60,7 +61,7 @@ def words(text: str, *, query: bool = False) -> list[str]:
     >>> words("Straße, CAFÉ 🎸"), words("黒猫"), words("黒猫", query=True)
     (['strasse', 'cafe', 'guitar'], ['黒猫', '黒', '猫'], ['黒猫'])
     """
-    return _words(text[:MOST_QUERY] if query else text, query=query)[0]
+    return list(_query_words(text[:MOST_QUERY])[0]) if query else _words(text, query=False)[0]
 
 
 def terms(text: str) -> list[int]:
@@ -77,7 +78,7 @@ def formed(text: str, *, query: bool = False) -> tuple[list[int], bytes]:
 
     Another form of a word nearly always has another byte: "invoices" for "invoice", "cafe" for "café". Case is no form.
     """
-    found, exact, whole = _words(text[:MOST_QUERY] if query else text, query=query)
+    found, exact, whole = _query_words(text[:MOST_QUERY]) if query else _words(text, query=False)
     numbers, forms = list(map(_numbers.__getitem__, found)), bytes(map(_forms.__getitem__, exact))
     if not whole:
         return numbers, forms
@@ -86,7 +87,7 @@ def formed(text: str, *, query: bool = False) -> tuple[list[int], bytes]:
 
 
 def query_terms(text: str, *, most: int) -> list[int]:
-    """The distinct terms of a query, at most so many, without stop words unless there is nothing else."""
+    """The distinct terms of a query, the first so many, without stop words unless there is nothing else."""
     numbers, _ = formed(text, query=True)
     found = words(text, query=True)
     wanted = [term for word, term in zip(found, numbers, strict=False) if word not in STOP_WORDS]
@@ -96,7 +97,7 @@ def query_terms(text: str, *, most: int) -> list[int]:
 
 def query_identifiers(text: str) -> dict[int, int]:
     """The terms of a query that stand for identifiers, each with how many words it holds together."""
-    found = _words(text[:MOST_QUERY], query=True)[2]
+    found = _query_words(text[:MOST_QUERY])[2]
     return {_whole(each): len(each.translate(_ASCII_WORDS).split()) for each in found}
 
 
@@ -110,6 +111,12 @@ def query_forms(text: str) -> dict[int, frozenset[int]]:
     for term, form in zip(*formed(text, query=True), strict=True):
         found.setdefault(term, set()).add(form)
     return {term: frozenset(forms) for term, forms in found.items()}
+
+
+@lru_cache(maxsize=8)
+def _query_words(text: str) -> tuple[list[str], list[str], list[str]]:
+    """A search asks for the words of its query several times; nobody changes these lists."""
+    return _words(text, query=True)
 
 
 def _words(text: str, *, query: bool) -> tuple[list[str], list[str], list[str]]:
