@@ -1,9 +1,14 @@
 """Codes of large scopes: scores stay exact, few hits are lost, and nothing but recall depends on them."""
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import google_crc32c
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -144,6 +149,36 @@ def test_any_damage_to_a_file_is_noticed(part: rows.Part, coded: Codes) -> None:
         assert Codes.from_bytes(data[:end]) is None
 
 
+def sealed(meta: bytes, index: bytes) -> bytes:
+    body = len(meta).to_bytes(4, "little") + meta + index
+    checksum: int = google_crc32c.value(body)
+    return codes._MAGIC + checksum.to_bytes(4, "little") + body
+
+
+def foreign(coded: Codes) -> dict[str, bytes]:
+    """Files with a good checksum that are no codes of ours."""
+    data = coded.to_bytes()
+    start = len(codes._MAGIC) + 4
+    end = start + 4 + int.from_bytes(data[start : start + 4], "little")
+    meta, index = data[start + 4 : end], data[end:]
+    fewer = msgspec.json.encode(msgspec.structs.replace(coded.meta, rows=coded.meta.rows - 1))
+    return {
+        "nothing": codes._MAGIC + bytes(4),
+        "a length": codes._MAGIC + google_crc32c.value(b"\xff" * 4).to_bytes(4, "little") + b"\xff" * 4,
+        "no meta data": sealed(b"", index),
+        "meta data of others": sealed(b'{"scope": 7}', index),
+        "meta data that are no text": sealed(b"\xff\xfe", index),
+        "no index": sealed(meta, b""),
+        "an index of others": sealed(meta, b"junk" * 100),
+        "half an index": sealed(meta, index[: len(index) // 2]),
+        "an index of other rows": sealed(fewer, index),
+    }
+
+
+def test_what_is_sealed_and_none_of_ours_is_not_used(coded: Codes) -> None:
+    assert {name: Codes.from_bytes(data) for name, data in foreign(coded).items()} == dict.fromkeys(foreign(coded))
+
+
 def test_making_codes_stops_when_it_is_told_to(part: rows.Part) -> None:
     assert codes.build("user:a", part, stopped=lambda: True) is None
 
@@ -212,6 +247,80 @@ def test_codes_are_kept_in_a_file_that_only_the_owner_reads_and_found_again(
     with walnut.open(tmp_path) as m:
         assert ready(m).meta == first.meta
         assert len(answers(m)[0]) == 10
+
+
+DIES = """
+import os, signal, sys
+import walnut
+from walnut.recall import indexes
+from walnut.system import System
+
+folder, moment, share = sys.argv[1], sys.argv[2], float(sys.argv[3])
+indexes.LEAST = 1000
+
+class Dying(System):
+    def write_at(self, fd, data, offset):
+        if b"walnut-codes" in bytes(data[:20]) and moment == "write":
+            super().write_at(fd, data[: int(len(data) * share)], offset)
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().write_at(fd, data, offset)
+
+    def rename(self, source, target):
+        if target.endswith(".codes") and moment == "before the name":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().rename(source, target)
+        if target.endswith(".codes") and moment == "after the name":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+with walnut.open(folder, system=Dying()) as m:
+    m.recall("dog", mode="vector")
+    m._handle.store.vectors.indexes.settle()
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "share", "stale"),
+    [
+        *(("write", share, False) for share in (0.0, 0.3, 1.0)),
+        *((moment, 1.0, False) for moment in ("before the name", "after the name")),
+        *(("write", 0.999, True), ("before the name", 1.0, True), ("after the name", 1.0, True)),
+    ],
+)
+def test_V4_killed_while_codes_are_written_leaves_old_ones_new_ones_or_none(
+    store: walnut.Memory, tmp_path: Path, moment: str, share: float, *, stale: bool
+) -> None:
+    if stale:
+        ready(store)
+        store.remember_many([{"text": text(number + 6000)} for number in range(150)])
+    exact = answers(store.as_of(lsn=store.log.durable_lsn))
+    store.close()
+    old = file_of(tmp_path).read_bytes() if stale else None
+    killed = subprocess.run([sys.executable, "-c", DIES, tmp_path, moment, str(share)], check=False, timeout=100)
+    assert killed.returncode == -signal.SIGKILL
+    found = [path.read_bytes() for path in (tmp_path / "views").glob("*.codes")]
+    if moment == "after the name":
+        assert (new := Codes.from_bytes(found[0])) is not None
+        assert new.meta.rows == 1500 + 150 * stale
+    else:
+        assert found == ([old] if stale else [])
+    with walnut.open(tmp_path) as m:
+        assert len(answers(m)[0]) == 10
+        assert ready(m).meta.rows == 1500 + 150 * stale
+        for likely, wanted in zip(answers(m), exact, strict=True):
+            assert len(set(likely) & set(wanted)) >= 9
+    assert list((tmp_path / "views").glob("*.tmp")) == []
+
+
+@pytest.mark.parametrize("name", ["nothing", "meta data of others", "half an index", "an index of other rows"])
+def test_a_file_of_others_under_a_good_checksum_is_made_anew(store: walnut.Memory, tmp_path: Path, name: str) -> None:
+    first = ready(store)
+    file, expected = file_of(tmp_path), answers(store)
+    store.close()
+    file.write_bytes(foreign(first)[name])
+    with walnut.open(tmp_path) as m:
+        assert ready(m).meta == first.meta
+        assert answers(m) == expected
+    assert file.read_bytes() == first.to_bytes()
 
 
 @pytest.mark.parametrize("harm", ["damaged", "cut", "empty", "of other rows", "deleted", "a folder"])

@@ -87,8 +87,12 @@ class Codes:
         if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : start] != checksum.to_bytes(4, "little"):
             return None
         end = 4 + int.from_bytes(body[:4], "little")
-        meta = msgspec.json.decode(body[4:end], type=Meta)
-        return cls(meta, _faiss().deserialize_index(np.frombuffer(body, np.uint8, offset=end)))
+        try:  # what is sealed as it should be may still be another version's
+            meta = msgspec.json.decode(body[4:end], type=Meta)
+            index = _faiss().deserialize_index(np.frombuffer(body, np.uint8, offset=end))
+        except (ValueError, RuntimeError, MemoryError):
+            return None
+        return cls(meta, index) if index.ntotal == meta.rows else None
 
 
 def build(scope: str, part: Part, *, after: Codes | None = None, stopped: Callable[[], bool]) -> Codes | None:

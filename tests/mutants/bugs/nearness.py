@@ -89,4 +89,32 @@ BUGS = (
         "V3",
         "what a filter that leaves little finds depends on when an index was made",
     ),
+    Mutant(
+        "codes-are-written-in-place",
+        "recall/codes.py",
+        '    temporary = f"{path}.{system.random(4).hex()}.tmp"\n'
+        "    fd = system.open_file(temporary, create=True, exclusive=True)\n",
+        "    temporary = path\n    fd = system.open_file(temporary, create=True)\n",
+        f"{_CODES}test_V4_killed_while_codes_are_written_leaves_old_ones_new_ones_or_none",
+        "V4",
+        "who is killed while codes are written leaves half of them in the place of the old ones",
+    ),
+    Mutant(
+        "codes-of-others-stand-in-the-way",
+        "recall/codes.py",
+        "        except (ValueError, RuntimeError, MemoryError):\n            return None\n",
+        "        except ZeroDivisionError:\n            return None\n",
+        f"{_CODES}test_a_file_of_others_under_a_good_checksum_is_made_anew",
+        "V4",
+        "a file of another version keeps a large scope without an index for good",
+    ),
+    Mutant(
+        "codes-of-fewer-rows-than-they-say",
+        "recall/codes.py",
+        "        return cls(meta, index) if index.ntotal == meta.rows else None\n",
+        "        return cls(meta, index)\n",
+        f"{_CODES}test_what_is_sealed_and_none_of_ours_is_not_used",
+        "V4",
+        "memories that no code stands for are never near",
+    ),
 )
