@@ -37,7 +37,8 @@ if TYPE_CHECKING:
         ViewLag,
         WalnutError,
     )
-    from walnut.memory import Memory, MemoryAt, open
+    from walnut.memory import Memory, open
+    from walnut.memory_at import MemoryAt
     from walnut.model.contexts import Context, LeftOut, Line
     from walnut.model.event import Content, Event
     from walnut.model.results import (
@@ -127,7 +128,8 @@ __all__ = [
 
 # Found on first use, so that `import walnut` costs nothing that is not needed.
 _HOMES = {
-    **dict.fromkeys(("Memory", "MemoryAt", "open"), "memory"),
+    **dict.fromkeys(("Memory", "open"), "memory"),
+    "MemoryAt": "memory_at",
     **dict.fromkeys(("Content", "Event"), "model.event"),
     **dict.fromkeys(("Context", "LeftOut", "Line"), "model.contexts"),
     **dict.fromkeys(("repair", "verify"), "offline"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Self
@@ -11,11 +11,11 @@ from walnut import opening
 from walnut.engine import govern, parse, read, write
 from walnut.engine.handle import Handle
 from walnut.engine.verbs import EventLog, Upkeep
-from walnut.model.contexts import Context
+from walnut.memory_at import MemoryAt
 from walnut.model.event import Json
-from walnut.model.given import Acks, Evidence, Hits, Items, Lifetime, Named, Versions, When
-from walnut.model.requests import Direction, Durability, Mode, Order
-from walnut.model.results import Ack, Explanation, MemoryRecord, Page, RevertPlan
+from walnut.model.given import Acks, Evidence, Items, Lifetime, Named, When
+from walnut.model.requests import Durability
+from walnut.model.results import Ack, RevertPlan
 from walnut.ports import Embedder
 from walnut.system import System
 
@@ -65,173 +65,6 @@ def open(
             system=system,
         )
     )
-
-
-class MemoryAt:
-    """A read-only handle at a moment: the methods answer as they would have then. Made by `Memory.as_of`."""
-
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-
-    @property
-    def scope(self) -> str:
-        """The scope this handle reads: it and its ancestors."""
-        return self._handle.binding.scope
-
-    @property
-    def lsn(self) -> int | None:
-        """The newest LSN this handle sees; None when only valid time is fixed."""
-        return self._handle.binding.lsn
-
-    @property
-    def valid_time(self) -> int | None:
-        """The "now" of valid time, ns since 1970 UTC; None when it is the clock."""
-        return self._handle.binding.valid_at
-
-    def recall(
-        self,
-        query: str,
-        *,
-        k: int = 10,
-        mode: Mode = "hybrid",
-        embedding: Sequence[float] | None = None,
-        tags: Iterable[str] = (),
-        since: When | None = None,
-        until: When | None = None,
-        min_confidence: float | None = None,
-        min_lsn: int | None = None,
-        below: bool = False,
-        explain: bool = False,
-    ) -> Hits:
-        """Search the scope and its ancestors (`below`: its descendants too), best first.
-
-        Any string is a legal query. `embedding` is its vector by a model of yours: it is compared with those that came
-        with `remember(embedding=…)` in the same dimension, and with no other. `tags` must all be there; `since` and
-        `until` bound `occurred_at` (half open). `min_lsn` waits until the views hold that LSN.
-        `explain=True` fills `Hit.parts`, which sum to the score.
-
-        Errors: InvalidArgument, ViewLag, ViewFailed.
-        """
-        request = parse.recall(
-            query,
-            k=k,
-            mode=mode,
-            embedding=embedding,
-            tags=tags,
-            since=since,
-            until=until,
-            min_confidence=min_confidence,
-            min_lsn=min_lsn,
-            below=below,
-            explain=explain,
-        )
-        return read.recall(self._handle, request)
-
-    def context(
-        self,
-        query: str,
-        *,
-        budget: int = 1500,
-        count: Callable[[str], int] | None = None,
-        order: Order = "relevance",
-        neighbours: int = 0,
-        k: int | None = None,
-        mode: Mode = "hybrid",
-        embedding: Sequence[float] | None = None,
-        tags: Iterable[str] = (),
-        since: When | None = None,
-        until: When | None = None,
-        min_confidence: float | None = None,
-        min_lsn: int | None = None,
-        below: bool = False,
-    ) -> Context:
-        """Prompt-ready text of at most `budget` tokens, a line each memory, cited as `[evt_…]`.
-
-        `count` counts the tokens of a text as your model does (default: a safe estimate). Lines stand best first,
-        or in `order="time"` by day as the conversation went, so that what is added later goes to the end.
-        `neighbours` turns before and after each hit, of its session, have a third of the budget kept for them. `k` is
-        how many hits are looked at, by default as many as the budget could hold. What nearly repeats a better hit
-        waits behind all others; of a very long text the passage that answers best is shown.
-
-        The other arguments and the errors are those of `recall`.
-
-        >>> import walnut
-        >>> with walnut.open("memory://") as m:
-        ...     ack = m.remember("Prefers CSV exports", source={"speaker": "Ann"}, occurred_at="2026-02-01")
-        ...     context = m.context("which export format?", budget=200)
-        >>> context.text == f"- [{ack.event_id}] 2026-02-01 Ann: Prefers CSV exports"
-        True
-        >>> context.tokens <= 200, context.left_out
-        (True, 0)
-        """
-        packing = parse.packing(budget=budget, order=order, neighbours=neighbours)
-        request = parse.recall(
-            query,
-            k=parse.depth(k, packing),
-            mode=mode,
-            embedding=embedding,
-            tags=tags,
-            since=since,
-            until=until,
-            min_confidence=min_confidence,
-            min_lsn=min_lsn,
-            below=below,
-        )
-        return read.context(self._handle, request, packing, count=count)
-
-    def get(self, memory_id: Named | None = None, *, key: str | None = None) -> MemoryRecord:
-        """The memory as it is now: by id, by a hit or ack of it, or by key (of several scopes, the nearest one's).
-
-        Errors: NotFound, also for what was forgotten, reverted, expired, or lies outside; InvalidArgument.
-        """
-        return read.get(self._handle, memory_id, key=key)
-
-    def list(
-        self,
-        *,
-        limit: int = 50,
-        cursor: str | None = None,
-        tags: Iterable[str] = (),
-        since: When | None = None,
-        until: When | None = None,
-        min_confidence: float | None = None,
-        below: bool = False,
-    ) -> Page:
-        """A page of memories, newest first; pass the page's `cursor` for the next one at the same LSN.
-
-        The filters are those of `recall`. Errors: InvalidArgument (also for a broken cursor).
-        """
-        request = parse.listing(
-            limit=limit,
-            cursor=cursor,
-            tags=tags,
-            since=since,
-            until=until,
-            min_confidence=min_confidence,
-            below=below,
-        )
-        return read.listing(self._handle, request)
-
-    def history(self, memory_id: Named | None = None, *, key: str | None = None) -> Versions:
-        """Every version of a memory, every forget and revert that touched it, oldest first; also of what is gone.
-
-        By id, by a hit or ack of it, or by key: of several scopes, the nearest that ever had it.
-        Errors: NotFound, InvalidArgument.
-
-        >>> import walnut
-        >>> with walnut.open("memory://") as m:
-        ...     ack = m.forget(m.remember("Lives in Ghent", key="home"))
-        ...     [version.state for version in m.history(key="home")]
-        ['deleted', 'deleted']
-        """
-        return read.history(self._handle, memory_id, key=key)
-
-    def why(self, what: Evidence, *, direction: Direction = "from") -> Explanation:
-        """The chain of evidence behind a memory, hit, ack, event id or LSN; "influenced": what it led to.
-
-        What lies outside the scope shows as a stub. Errors: NotFound, InvalidArgument.
-        """
-        return read.why(self._handle, what, direction=direction)
 
 
 class Memory(MemoryAt):
@@ -286,6 +119,14 @@ class Memory(MemoryAt):
 
         Errors: InvalidArgument, NotFound (`memory_id`, `caused_by`), VersionConflict, IdempotencyConflict,
         LogBusy, DurabilityUnknown, StorageFull, StorageFailed, StoreClosed.
+
+        >>> import walnut
+        >>> with walnut.open("memory://") as m:
+        ...     first = m.remember("Lives in Berlin", key="home", idempotency_key="chat:7")
+        ...     again = m.remember("Lives in Berlin", key="home", idempotency_key="chat:7")
+        ...     moved = m.remember("Lives in Ghent", key="home", expected_version=first.version)
+        >>> again.lsn == first.lsn, again.replayed, moved.memory_id == first.memory_id
+        (True, True, True)
         """
         request = parse.remember(
             text,
@@ -311,6 +152,11 @@ class Memory(MemoryAt):
         """Write several memories in one atomic frame, all or none; items are dicts of `remember`'s arguments.
 
         Errors: those of `remember`, naming the item.
+
+        >>> import walnut
+        >>> with walnut.open("memory://") as m:
+        ...     [ack.lsn for ack in m.remember_many([{"text": "one", "tags": ["a"]}, {"text": "two"}])]
+        [1, 2]
         """
         requests = parse.remember_items(items)
         return write.all_of(self._handle, write.remember_many(self._handle, requests, durability))
@@ -326,6 +172,13 @@ class Memory(MemoryAt):
         """Retract a memory: it is no longer recalled, its history stays, a revert brings it back.
 
         Errors: NotFound, VersionConflict, and those of `remember`.
+
+        >>> import walnut
+        >>> with walnut.open("memory://") as m:
+        ...     gone = m.forget(m.remember("Lives in Berlin", key="home"))
+        ...     undone = m.apply(m.plan_revert(events=[gone]))
+        ...     m.get(key="home").text
+        'Lives in Berlin'
         """
         request = parse.forget(memory_id, expected_version=expected_version, idempotency_key=idempotency_key)
         return write.one(self._handle, write.forget(self._handle, request, durability))
@@ -336,6 +189,14 @@ class Memory(MemoryAt):
         """A read-only handle on what was known at a moment, or what was true then (`valid_time`), or both.
 
         `system_time` is when it was recorded; `lsn` names the same moment exactly. Errors: InvalidArgument.
+
+        >>> import walnut
+        >>> with walnut.open("memory://") as m:
+        ...     berlin = m.remember("Lives in Berlin", key="home", valid_from="2021-05-01")
+        ...     ghent = m.remember("Lives in Ghent", key="home", valid_from="2026-03-01")
+        ...     known, true = m.as_of(lsn=berlin.lsn), m.as_of(valid_time="2025-01-01")
+        ...     known.get(key="home").text, true.get(key="home").text
+        ('Lives in Berlin', 'Lives in Berlin')
         """
         return MemoryAt(read.as_of(self._handle, system_time=system_time, valid_time=valid_time, lsn=lsn))
 
@@ -357,6 +218,14 @@ class Memory(MemoryAt):
         was shown a reverted memory is listed as suspect, and reverted with `include_suspects=True`.
 
         Errors: InvalidArgument (also when no selector is given), NotFound.
+
+        >>> import walnut
+        >>> with walnut.open("memory://") as m:
+        ...     lie = m.remember("Pay to this account", source={"conversation_id": "c66"})
+        ...     belief = m.remember("The account has changed", caused_by=[lie])
+        ...     plan = m.plan_revert(source={"conversation_id": "c66"})
+        ...     [item.role for item in plan.items], len(m.list().items)
+        (['selected', 'derived'], 2)
         """
         request = parse.plan_revert(
             events=events,
@@ -374,11 +243,27 @@ class Memory(MemoryAt):
         """Undo what the plan lists; the undo is an event and can be reverted itself.
 
         Errors: StalePlan when anything relevant changed since, ScopeError for another scope's plan.
+
+        >>> import walnut
+        >>> with walnut.open("memory://") as m:
+        ...     lie = m.remember("Pay to this account", source={"conversation_id": "c66"})
+        ...     undone = m.apply(m.plan_revert(source={"conversation_id": "c66"}))
+        ...     redone = m.apply(m.plan_revert(events=[undone]))
+        ...     [version.state for version in m.history(lie)][0]
+        'current'
         """
         return write.one(self._handle, govern.apply(self._handle, plan))
 
     def bind(self, *, scope: str | None = None, actor: str | None = None) -> Memory:
-        """A cheap handle on the same store, for this scope or one below it. Errors: ScopeError."""
+        """A cheap handle on the same store, for this scope or one below it. Errors: ScopeError.
+
+        >>> import walnut
+        >>> with walnut.open("memory://", scope="global") as root:
+        ...     alice, bob = root.bind(scope="user:alice"), root.bind(scope="user:bob")
+        ...     ack = alice.remember("Likes tea")
+        ...     len(alice.recall("tea")), len(bob.recall("tea"))
+        (1, 0)
+        """
         return Memory(self._handle.bind(scope=scope, actor=actor))
 
     def wait(self, lsn: int | None = None, *, timeout: float = 10.0) -> int:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import walnut
-from walnut import aio, errors, memory
+from walnut import aio, errors, memory, memory_at
 from walnut.engine import async_verbs, verbs
 
 PAIRS: list[tuple[type, type]] = [
-    (memory.MemoryAt, aio.AsyncMemoryAt),
+    (memory_at.MemoryAt, aio.AsyncMemoryAt),
     (memory.Memory, aio.AsyncMemory),
     (verbs.EventLog, async_verbs.AsyncEventLog),
     (verbs.Upkeep, async_verbs.AsyncUpkeep),

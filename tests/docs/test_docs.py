@@ -1,5 +1,6 @@
 """The docs: every snippet runs, every example is the file that ran, every error and method has its place."""
 
+import doctest
 import inspect
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -15,7 +17,8 @@ import pytest
 import walnut
 from walnut import aio, errors
 from walnut.engine.verbs import EventLog, Upkeep
-from walnut.memory import Memory, MemoryAt
+from walnut.memory import Memory
+from walnut.memory_at import MemoryAt
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -52,6 +55,24 @@ def test_a_snippet_runs_and_holds(name: str, tmp_path: Path) -> None:
     text = (SNIPPETS / name).read_text(encoding="utf-8")
     assert "assert " in text, "a snippet asserts what its page claims"
     run(SNIPPETS / name, tmp_path)
+
+
+SOURCES = [path for path in sorted((ROOT / "src").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_every_example_in_a_docstring_runs(path: Path) -> None:
+    module = import_module(".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__"))
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("kind", [MemoryAt, Memory])
+def test_every_method_shows_an_example(kind: type) -> None:
+    plain = {"wait", "close"}
+    methods = {name: each for name, each in vars(kind).items() if inspect.isfunction(each) and name[0] != "_"}
+    assert [name for name, each in methods.items() if ">>> " not in (each.__doc__ or "") and name not in plain] == []
 
 
 def blocks(text: str, language: str) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,8 @@ from walnut.errors import InvalidArgument, NotAStore
 from walnut.model.event import Json
 
 if TYPE_CHECKING:
-    from walnut.memory import Memory, MemoryAt
+    from walnut.memory import Memory
+    from walnut.memory_at import MemoryAt
 
 STORE = "./memory"
 SCOPE = "user:default"

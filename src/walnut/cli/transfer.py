@@ -47,12 +47,22 @@ def _import(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _tell(screen: Screen, report: ImportReport) -> None:
-    found = ", ".join(f"{count:,} {kind}" for kind, count in report.found.items()) or "nothing"
+    found = ", ".join(_held(count, kind) for kind, count in report.found.items()) or "nothing"
     screen.line(f"{report.file}: {report.format}, holds {found}")
     kept = ", with its LSNs, ids and times" if report.adopted and report.written else ""
     screen.line(f"{screen.paint(f'{report.written:,} written', 'green')}{kept}, {report.already:,} were there already")
     _tell_left(screen, "skipped", report.unit, report.skipped, report.skipped_count)
     _tell_left(screen, "not understood", report.unit, report.bad, report.bad_count)
+
+
+def _held(count: int, kind: str) -> str:
+    """Kinds are plurals, or kinds of events.
+
+    >>> _held(1, "memories"), _held(1, "notes"), _held(2, "notes"), _held(1, "memory.write")
+    ('1 memory', '1 note', '2 notes', '1 memory.write')
+    """
+    one = f"{kind[:-3]}y" if kind.endswith("ies") else kind.removesuffix("s")
+    return f"{count:,} {kind if count != 1 or '.' in kind else one}"
 
 
 def _tell_left(screen: Screen, title: str, unit: str, left: tuple[Left, ...], count: int) -> None:
