@@ -2,6 +2,8 @@
 
 A process that dies leaves the files as they are; from there the power goes too, with several outcomes for what no
 sync had covered. Recovery from each of these crashes is itself crashed, by death and by a power cut, and judged.
+Where there are three processes, one is stopped at every call and goes on when the others have met a fault or a death,
+and recovered from it.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from msgspec import structs
 
 from tests.simulation.oracle import Book, Witness
 from tests.simulation.plans import Life
@@ -82,6 +85,7 @@ class Exploration:
             if len(self._scenario.scripts) > 1 or len(self._scenario.scripts[0].threads) > 1:
                 yield from self._power_goes(at)
             yield from self._stopped(at)
+            yield from self._outlived(at, calls)
 
     def _process_dies(self, at: int) -> Iterator[Failure]:
         machine, book = self._machine.fork(), self._book.copy()
@@ -105,6 +109,21 @@ class Exploration:
             machine, book = self._machine.fork(), self._book.copy()
             self._live(machine, book, Life(scripts=self._scenario.scripts, stop=(at, 20.0)))
             yield from self._judged(machine, book, f"stopped at {at}")
+
+    def _outlived(self, at: int, calls: int) -> Iterator[Failure]:
+        """Stopped while another dies or is refused a call, and others recover from that; then it goes on."""
+        if not self._depth.again or len(self._scenario.scripts) < 3:
+            return
+        for then in range(at + 1, calls + 1, self._depth.again):
+            for what, life in (
+                ("death", Life((), crash="process", at=then)),
+                ("EIO", Life((), faults=((then, "EIO"),))),
+            ):
+                machine, book = self._machine.fork(), self._book.copy()
+                self._live(machine, book, structs.replace(life, scripts=self._scenario.scripts, stop=(at, 20.0)))
+                yield from self._judged(machine.fork(), book.copy(), f"stopped at {at}, {what} at {then}")
+                cut(machine, book, self._tally)
+                yield from self._judged(machine, book, f"stopped at {at}, {what} at {then}, power")
 
     def _power_goes(self, at: int) -> Iterator[Failure]:
         """While several are at work."""

@@ -139,6 +139,15 @@ SCENARIOS = (
         power_before=True,
     ),
     Scenario(
+        "outliving",
+        (
+            script(write("a1"), write("a2", 300, durability="process"), Sync(), closes=False),
+            script(Pause(0.05), write("c1", 300), write("c2", 900, durability="process"), Sync(), closes=False),
+            script(Pause(5), write("d1"), write("d2", 900), Reopen(), write("d3"), closes=False),
+        ),
+        before=(_NEARLY_FULL,),
+    ),
+    Scenario(
         "sync-beside-roll",
         (
             Script(
