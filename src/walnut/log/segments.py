@@ -78,7 +78,7 @@ class Segments:
         try:
             entries = self._system.list_folder(self.folder)
         except OSError as error:
-            raise failures.storage_error(error, "looking for segments") from None
+            raise failures.storage_error(error, "looking for segments", where=self.folder) from None
         for entry in entries:
             parsed = segment.parse_name(entry)
             if parsed:
@@ -106,13 +106,13 @@ class Segments:
         try:
             fd = self._system.open_file(path, write=self._write)
         except OSError as error:
-            raise failures.storage_error(error, "opening a segment") from None
+            raise failures.storage_error(error, "opening a segment", where=f"log/{file}") from None
         try:
             header = self._check_segment(fd, f"log/{file}", number, generation)
         except BaseException as error:
             self._system.close_file(fd)
             if isinstance(error, OSError):
-                raise failures.storage_error(error, "opening a segment") from None
+                raise failures.storage_error(error, "opening a segment", where=f"log/{file}") from None
             raise
         return Segment(header, path, f"log/{file}", fd, frame.seed(self._log_id, number))
 
@@ -146,7 +146,7 @@ class Segments:
                 return self._system.read_at(place.fd, length, offset)
         except OSError as error:
             if not self._closed:
-                raise failures.storage_error(error, "reading the log") from None
+                raise failures.storage_error(error, "reading the log", where=self.folder) from None
         raise self._gone()
 
     def _gone(self) -> StoreClosed:

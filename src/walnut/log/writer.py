@@ -62,7 +62,7 @@ class Writer:
             if state.segment > self._segments.last:
                 self._segments.discover()
         except OSError as error:
-            raise failures.storage_error(error, "taking over the log") from None
+            raise failures.storage_error(error, "taking over the log", where=self._segments.folder) from None
         return state
 
     def _follow_the_dead(self, state: State) -> State:
@@ -128,7 +128,7 @@ class Writer:
                 data = data[:first]
             self._system.write_at(place.fd, data, state.end)
         except OSError as error:
-            raise failures.storage_error(error, "writing to the log") from None
+            raise failures.storage_error(error, "writing to the log", where=self._segments.folder) from None
         for start, envelopes, end in frames:
             self._catalog.add(start=start, after=end, envelopes=envelopes)
         self._shared.written.store(after, after.seq)
