@@ -163,6 +163,16 @@ def test_a_line_that_is_no_question_is_named(line: str, tmp_path: Path, capsys: 
     assert "line 2" in capsys.readouterr().err
 
 
+def test_the_field_that_is_wrong_is_named_and_not_what_stands_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = [{"id": "t1", "text": "Hello"}, {"id": "t2", "text": "Hi", "time": "last secret"}]
+    assert run(tmp_path, [{"type": "conversation", "id": "c", "sessions": [{"turns": turns}]}]) == exits.NOTHING
+    error = capsys.readouterr().err
+    assert "not a conversation, for its sessions[0].turns[1].time [import_rejected at line 1]" in error
+    assert "secret" not in error
+
+
 @pytest.mark.parametrize("scope", ["user:b", "global", "user:a//b", ""])
 def test_a_scope_that_cannot_be_asked_is_refused_with_its_line(
     scope: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -107,13 +107,16 @@ def read(path: str) -> QuestionSet:
 
 
 def _decoded(line: Line, kind: type[T], hint: str) -> T:
+    place = ""
     if line.problem is None:
         try:
             return msgspec.json.decode(line.text, type=kind)
+        except msgspec.ValidationError as error:
+            place = str(error).partition(" - at `$.")[2].rstrip("`")  # names of fields and places in lists alone
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
             pass
     what = "conversation" if kind is Conversation else "question with gold"
-    raise _rejected(line.number, line.problem or f"not a {what}", hint)
+    raise _rejected(line.number, line.problem or f"not a {what}" + (f", for its {place}" if place else ""), hint)
 
 
 def _check(questions: Sequence[tuple[int, Question]], conversations: Mapping[str, Conversation]) -> None:
