@@ -255,6 +255,22 @@ def test_printing() -> None:
     assert lines(printing, core("printer(1)")) == []
 
 
+# --- SQL ------------------------------------------------------------------------------------------
+
+
+def numbered_placeholders(source: Source) -> Iterator[Finding]:
+    if not source.is_package:
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"[\s(,]\?\d", node.value):
+            yield node.lineno, "?1 with a sequence: Python 3.12 warns and 3.14 refuses; write ? or :name"
+
+
+def test_numbered_placeholders() -> None:
+    assert lines(numbered_placeholders, core("x = 'WHERE a = ? AND b = :b'")) == []
+    assert lines(numbered_placeholders, core("x = 1\ny = 'WHERE a = ?1'")) == [2]
+
+
 # --- all of them, on the real files ---------------------------------------------------------------
 
 RULES: list[Rule] = [
@@ -264,6 +280,7 @@ RULES: list[Rule] = [
     empty_names,
     broad_except,
     printing,
+    numbered_placeholders,
 ]
 
 

@@ -181,8 +181,8 @@ class Cache:
         """Numbers of vectors, of versions that wait for one, and of those that wait no longer after `most` attempts."""
         with self._transaction("DEFERRED") as db:
             (vectors,) = db.execute("SELECT count(*) FROM vectors WHERE model = ?", (model,)).fetchone()
-            query = "SELECT count(*) FILTER (WHERE attempts < ?1), count(*) FILTER (WHERE attempts >= ?1) FROM waiting"
-            waiting, given_up = db.execute(query + " WHERE model = ?2", (most, model)).fetchone()
+            query = "SELECT count(*) FILTER (WHERE attempts < ?), count(*) FILTER (WHERE attempts >= ?) FROM waiting"
+            waiting, given_up = db.execute(query + " WHERE model = ?", (most, most, model)).fetchone()
             return vectors, waiting, given_up
 
     def start_over(self) -> None:
@@ -338,7 +338,7 @@ def _drop(db: sqlite3.Connection, lsns: Iterable[int]) -> int:
     hashes = {(_row(model, row).hash,) for model, *row in found}
     db.executemany("DELETE FROM placed " + there, gone)
     db.executemany("DELETE FROM waiting " + there, gone)
-    delete = "DELETE FROM vectors WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM placed WHERE hash = ?1)"
+    delete = "DELETE FROM vectors WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM placed WHERE placed.hash = vectors.hash)"
     count = sum(db.execute(delete, hashed).rowcount for hashed in hashes)
     if hashes:
         db.execute("UPDATE about SET taken = taken + 1")

@@ -206,7 +206,7 @@ BUGS = (
     Mutant(
         "a-forget-takes-the-vector-of-others",
         "reactors/cache.py",
-        ' AND NOT EXISTS (SELECT 1 FROM placed WHERE hash = ?1)"',
+        ' AND NOT EXISTS (SELECT 1 FROM placed WHERE placed.hash = vectors.hash)"',
         '"',
         f"{_EMBEDDER}test_what_is_forgotten_or_undone_goes_from_the_cache_and_comes_back_with_it",
         "R5",
