@@ -36,6 +36,10 @@ class Lock(Protocol):
         """Give it back."""
         ...
 
+    def locked(self) -> bool:
+        """Whether somebody has it."""
+        ...
+
     def __enter__(self) -> bool: ...
 
     def __exit__(

@@ -89,6 +89,40 @@ def leaves_child(folder: str) -> None:
     signal.pause()
 
 
+class ClosesSlowly(System):
+    """Stops half-way through closing its files, until a fork is over, but not for ever."""
+
+    def __init__(self) -> None:
+        self.closing, self.forked = threading.Event(), threading.Event()
+        self.armed = False
+
+    def close_file(self, fd: int) -> None:
+        if self.armed:
+            self.closing.set()
+            self.forked.wait(0.2)
+        super().close_file(fd)
+
+
+def leaves_child_closing(folder: str) -> None:
+    """The same while another thread closes the log."""
+    system = ClosesSlowly()
+    log = FileLog.open(system, folder)
+    fill(log, 5)
+    system.armed = True
+    closing = threading.Thread(target=log.close)
+    closing.start()
+    system.closing.wait(60)
+    child = os.fork()
+    if not child:
+        signal.pause()
+        os._exit(0)
+    system.forked.set()
+    closing.join()
+    sys.stdout.write(f"{child}\n")
+    sys.stdout.flush()
+    signal.pause()
+
+
 class StopsAt(DiesAt):
     """Stops its process instead of killing it: at `write`, say, or for `datasync>store` at the store after a sync."""
 
@@ -174,6 +208,7 @@ def interrupted(folder: str) -> None:
 PROGRAMS: dict[str, Callable[..., None]] = {
     "forks": forks,
     "leaves_child": leaves_child,
+    "leaves_child_closing": leaves_child_closing,
     "stops": stops,
     "stops_applying": stops_applying,
     "interrupted": interrupted,

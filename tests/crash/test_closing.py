@@ -11,7 +11,7 @@ from pathlib import Path
 
 import walnut
 from tests.crash.faults import WatchedMap
-from tests.crash.stores import draft, fill, hashed, reopened, single, small_segments
+from tests.crash.stores import draft, fill, hashed, reopened, single, small_segments, wait_until
 from walnut import aio
 from walnut.errors import StoreClosed, ViewLag
 from walnut.log.file_log import FileLog
@@ -122,6 +122,37 @@ def test_whatever_call_of_the_log_finds_it_closed_says_so(tmp_path: Path, rounds
                 log.close()
                 number += step
         reopened(folder, known)
+
+
+def test_L9_a_secret_is_not_adopted_beside_a_write_of_another_thread(tmp_path: Path) -> None:
+    class Writes(System):
+        """A write that takes as long as the other thread, but not for ever."""
+
+        begun, over = threading.Event(), threading.Event()
+
+        def write_at(self, fd: int, data: bytes, offset: int) -> None:
+            if self.begun.is_set():
+                self.over.wait(0.2)
+            super().write_at(fd, data, offset)
+
+    system, adopted = Writes(), list[bool]()
+    log = FileLog.open(system, str(tmp_path))
+    writing = threading.Thread(target=lambda: log.append(single("first.0.1", key="key")))
+
+    def adopt() -> None:
+        adopted.append(log.adopt_secret(bytes(32)))
+        system.over.set()
+
+    system.begun.set()
+    writing.start()
+    wait_until(log._committer.at_work.locked)
+    adopting = threading.Thread(target=adopt)
+    adopting.start()
+    for thread in (writing, adopting):
+        thread.join(60)
+    assert adopted == [False]
+    log.close()
+    assert len(reopened(str(tmp_path), [])) == 2
 
 
 def memory_calls(m: walnut.Memory) -> list[Callable[[], object]]:

@@ -46,9 +46,10 @@ def test_L9_forked_children_are_refused_and_harm_nobody(tmp_path: Path) -> None:
         assert len(reopened(folder, [])) == written + 4 + 1
 
 
-def test_L9_a_child_that_outlives_its_parent_does_not_keep_the_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["leaves_child", "leaves_child_closing"])
+def test_L9_a_child_that_outlives_its_parent_does_not_keep_the_store(tmp_path: Path, how: str) -> None:
     folder = str(tmp_path / "store")
-    with program("leaves_child", folder) as process:
+    with program(how, folder) as process:
         child = int(said(process))
         try:
             process.kill()
@@ -167,6 +168,21 @@ def test_L9_an_interrupt_at_any_moment_leaves_nothing_locked(tmp_path: Path) -> 
         assert process.wait(60) == 0
     with small_segments():
         assert len(reopened(folder, [])) >= written
+
+
+def test_L10_interrupts_wherever_they_come_lose_no_ack_and_leave_nobody_waiting(
+    tmp_path: Path, rounds: Callable[[int], int]
+) -> None:
+    """Twice in a row, too: the second while what the first one left is put in order."""
+    folder = str(tmp_path / "store")
+    command = [sys.executable, "-m", "tests.crash.interrupter", folder, str(10 // rounds(10))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    interrupts, *lines = done.stdout.splitlines()
+    assert int(interrupts) > 50
+    acknowledged = [Ack(int(lsn), event_id, tag) for lsn, event_id, tag in map(str.split, lines)]
+    with small_segments():
+        reopened(folder, acknowledged)
 
 
 def test_L9_handles_come_and_go_while_others_write(tmp_path: Path, rounds: Callable[[int], int]) -> None:

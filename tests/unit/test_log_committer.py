@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from walnut.errors import StoreClosed
 from walnut.log import committer
 from walnut.log.committer import Committer, Pending
 from walnut.ports import Ticket
-from walnut.system import System
+from walnut.system import Queue, System, Thread
 
 
 class Slow:
@@ -34,7 +34,7 @@ def pending(size: int = 1) -> Pending:
 
 
 def in_threads(committer: Committer, many: list[Pending]) -> list[threading.Thread]:
-    threads = [threading.Thread(target=committer.run, args=(each,)) for each in many]
+    threads = [threading.Thread(target=committer.run, args=(each,), daemon=True) for each in many]
     for thread in threads:
         thread.start()
     return threads
@@ -42,16 +42,19 @@ def in_threads(committer: Committer, many: list[Pending]) -> list[threading.Thre
 
 def test_L10_what_waits_is_one_group_and_a_lone_writer_needs_no_thread() -> None:
     slow = Slow()
+    slow.go.set()
     group = Committer(System(), slow.commit)
+    group.run(pending())
+    assert group._thread is None
+    slow.go.clear()
     threads = in_threads(group, [pending() for _ in range(6)])
     wait_until(lambda: len(group._queue) == 5)
-    assert group._thread is None
     slow.go.set()
     for thread in threads:
         thread.join(60)
-    assert slow.groups == [1, 5]
+    assert slow.groups == [1, 1, 5]
     group.run(pending())
-    assert slow.groups == [1, 5, 1]
+    assert slow.groups == [1, 1, 5, 1]
     group.close()
     with pytest.raises(StoreClosed):
         group.run(pending())
@@ -79,7 +82,7 @@ def test_closing_waits_for_an_inline_caller_that_hands_over() -> None:
     group = Committer(System(), slow.commit)
     slow.go.set()
     group.submit(pending())  # the thread is there and idle
-    wait_until(lambda: slow.groups == [1] and not group._busy)
+    wait_until(lambda: slow.groups == [1] and not group.at_work.locked())
     slow.go.clear()
     threads = in_threads(group, [pending(), pending()])
     wait_until(lambda: len(group._queue) == 1)
@@ -138,25 +141,110 @@ def test_L10_a_callback_that_fails_keeps_nobody_from_an_outcome() -> None:
     assert not closing.is_alive(), "it is busy for ever"
 
 
-class Interrupted(Committer):
-    """Interrupted once, as it hands over."""
+class Interrupted(Slow):
+    """Interrupted once, after its first commit."""
 
-    interrupts = 1
-
-    def _hand_over(self) -> None:
-        if self.interrupts:
-            self.interrupts -= 1
+    def commit(self, group: Sequence[Pending]) -> None:
+        super().commit(group)
+        if len(self.groups) == 1:
             raise KeyboardInterrupt
-        super()._hand_over()
 
 
-def test_an_interrupt_while_handing_over_reaches_the_caller_and_blocks_nobody() -> None:
-    slow = Slow()
+def test_L10_an_interrupt_of_who_commits_reaches_it_alone_and_blocks_nobody() -> None:
+    slow = Interrupted()
+    group = Committer(System(), slow.commit)
+    written, heard = pending(), list[type[BaseException]]()
+
+    def run() -> None:
+        with pytest.raises(KeyboardInterrupt) as raised:
+            group.run(written)
+        heard.append(raised.type)
+
+    threads = [threading.Thread(target=run)]
+    threads[0].start()
+    wait_until(group.at_work.locked)
+    threads += in_threads(group, [pending(), pending()])
+    wait_until(lambda: len(group._queue) == 2)
     slow.go.set()
-    group = Interrupted(System(), slow.commit)
-    written = pending()
-    with pytest.raises(KeyboardInterrupt):
-        group.run(written)
-    assert written.result() == ()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert (heard, slow.groups, written.result()) == ([KeyboardInterrupt], [1, 2], ())
     assert group.run(pending()) == ()
     group.close()
+
+
+class Late(System):
+    """Threads that begin when they are let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def start_thread(self, target: Callable[[], None], *, name: str) -> Thread:
+        def run() -> None:
+            assert self.go.wait(60)
+            target()
+
+        return super().start_thread(run, name=name)
+
+
+def test_L10_who_waits_goes_before_who_comes_later_and_finds_nobody_at_work() -> None:
+    slow, system = Slow(), Late()
+    group = Committer(system, slow.commit)
+    threads = in_threads(group, [pending()])
+    wait_until(group.at_work.locked)
+    threads += in_threads(group, [pending()])
+    wait_until(lambda: len(group._queue) == 1)
+    slow.go.set()
+    threads[0].join(60)
+    assert not group.at_work.locked()
+    threads += in_threads(group, [pending()])
+    wait_until(lambda: len(group._queue) == 2 or len(slow.groups) == 2)
+    system.go.set()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert slow.groups == [1, 2]
+    group.close()
+
+
+class Interrupting(System):
+    """The first who wakes the thread is interrupted, before it does or just after."""
+
+    def __init__(self, *, after: bool) -> None:
+        self._after = after
+
+    def queue(self) -> Queue:
+        real, after, interrupts = super().queue(), self._after, [KeyboardInterrupt]
+
+        class Watched:
+            def put(self, item: object) -> None:
+                if after:
+                    real.put(item)
+                if interrupts:
+                    raise interrupts.pop()
+                if not after:
+                    real.put(item)
+
+            def get(self) -> object:
+                return real.get()
+
+        return Watched()
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_L10_who_is_interrupted_while_it_wakes_the_thread_leaves_nobody_asleep(*, after: bool) -> None:
+    slow = Slow()
+    group = Committer(Interrupting(after=after), slow.commit)
+    threads = in_threads(group, [pending()])
+    wait_until(group.at_work.locked)
+    with pytest.raises(KeyboardInterrupt):
+        group.run(pending())
+    threads += in_threads(group, [pending()])
+    wait_until(lambda: len(group._queue) == 1)
+    slow.go.set()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    group.close()
+    assert slow.groups == [1, 1]

@@ -5,9 +5,12 @@ queues; one committer thread takes all that is queued as the next group. So a lo
 and a thousand writers share a sync.
 
     who                 holds         does
-    inline caller       busy          commits its own batch, then hands the queue over, or clears busy
-    committer thread    busy          commits group after group until the queue is empty, then clears busy
-    everybody else      nothing       queues, then waits for its ticket
+    inline caller       at_work       commits its own batch
+    committer thread    at_work       commits group after group until the queue is empty
+    everybody else      nothing       queues, wakes the thread if it is the first there, then waits for its ticket
+
+A caller may be interrupted anywhere, also while it deals with an interrupt. Therefore it owes nobody anything after
+its commit but the lock, which a `with` block gives back whatever comes.
 """
 
 from __future__ import annotations
@@ -101,70 +104,54 @@ class Pending:
 
 
 class Committer:
-    """Runs `commit` on groups of batches, one group at a time."""
+    """Runs `commit` on groups of batches, one group at a time, with `at_work` held."""
 
     def __init__(self, system: System, commit: Callable[[Sequence[Pending]], None]) -> None:
+        self.at_work = system.lock()
         self.mutex = system.lock()
         self._system = system
         self._commit = commit
         self._queue: list[Pending] = []
-        self._busy = False
         self._closed = False
         self._thread: Thread | None = None
         self._wake = system.queue()
 
     def run(self, pending: Pending) -> tuple[Appended, ...]:
-        """Commit inline if nobody is at work, else queue and wait."""
-        inline, interrupt = False, None
-        try:
-            with self.mutex:
-                if self._closed:
-                    raise self._gone()
-                inline = not self._busy
-                self._busy = True
-                if not inline:
-                    self._queue.append(pending)
-            if inline:
+        """Commit inline if nobody is at work and nobody waits, else queue and wait."""
+        with self.mutex:
+            self._refuse_closed()
+            inline = not self._queue and not self.at_work.locked()
+            handed_over = inline or self._enqueue(pending)
+        if inline:
+            with self.at_work:
+                self._refuse_closed()
                 self._commit([pending])
-        finally:  # also when the caller is interrupted: nobody may find it busy for ever
-            while inline:
-                try:
-                    self._hand_over()
-                    inline = False
-                except KeyboardInterrupt as error:
-                    interrupt = error
-        if interrupt is not None:
-            raise interrupt
+        elif not handed_over:
+            self._drain()
         return pending.result()
 
     def submit(self, pending: Pending) -> None:
         """Queue and return."""
         with self.mutex:
-            if self._closed:
-                raise self._gone()
-            self._queue.append(pending)
-            if self._busy:
-                return
-            self._busy = True
-            handed_over = self._wake_thread()
+            self._refuse_closed()
+            handed_over = self._enqueue(pending)
         if not handed_over:
             self._drain()
 
-    def _gone(self) -> StoreClosed:
-        return StoreClosed("the log is closed", hint="open the store again")
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreClosed("the log is closed", hint="open the store again")
 
-    def _hand_over(self) -> None:
-        handed_over = True
-        with self.mutex:
-            if self._queue:
-                handed_over = self._wake_thread()
-            else:
-                self._busy = False
-        if not handed_over:
-            self._drain()
+    def _enqueue(self, pending: Pending) -> bool:
+        """False when there can be no thread (too many, or the interpreter is ending): the caller does its work.
+
+        The thread is woken first: who is interrupted in between has it look in vain, and leaves nobody asleep.
+        """
+        handed_over = (bool(self._queue) and self._thread is not None) or self._wake_thread()
+        self._queue.append(pending)
+        return handed_over
 
     def _wake_thread(self) -> bool:
-        """False when there can be no thread (too many, or the interpreter is ending): the caller does its work."""
         if self._thread is None:
             try:
                 self._thread = self._system.start_thread(self._loop, name="walnut-committer")
@@ -176,12 +163,14 @@ class Committer:
     def _loop(self) -> None:
         while self._wake.get() is None:
             self._drain()
+        self._wake.put(0)  # for a second thread: an interrupt while one is started may lead to another
 
     def _drain(self) -> None:
-        group = self._take()
-        while group:
-            self._commit_all(group)
+        with self.at_work:
             group = self._take()
+            while group:
+                self._commit_all(group)
+                group = self._take()
 
     def _commit_all(self, group: list[Pending]) -> None:
         try:
@@ -199,21 +188,14 @@ class Committer:
                     group, self._queue = self._queue[:count], self._queue[count:]
                     return group
             group, self._queue = self._queue, []
-            if not group:
-                self._busy = False
             return group
 
     def close(self) -> None:
         """Refuse new batches, finish what is queued, end the thread."""
         with self.mutex:
             self._closed = True
-        while self._at_work():  # before the thread is told to end: an inline caller may still hand over to it
-            self._system.sleep(0.001)
         thread, self._thread = self._thread, None
         if thread is not None:
             self._wake.put(0)
             thread.join()
-
-    def _at_work(self) -> bool:
-        with self.mutex:
-            return self._busy
+        self._drain()  # what no thread has taken, and after an inline caller

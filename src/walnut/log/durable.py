@@ -120,7 +120,7 @@ class Durable:
                     mark = written
                 return mark
         except KeyboardInterrupt:
-            self.lock.reset()
+            self.lock.release()
             raise
 
     def wait(self, lsn: int, timeout: float | None) -> bool:

@@ -160,7 +160,7 @@ class FileLog:
             for pending in group:
                 pending.finish(error=error)
             if not isinstance(error, Exception):
-                self._writer.lock.reset()  # one commits at a time: if anybody holds it, it is this thread
+                self._writer.lock.release()  # interrupted, perhaps just before giving it back
             raise
         self._keeper.ping()
 
@@ -222,18 +222,19 @@ class FileLog:
 
     def adopt_secret(self, secret: bytes) -> bool:
         """Take another log's secret, so that its hashes hold here: only while this one is empty and ours alone."""
-        self._refuse_closed()
-        with self._writer.lock:
-            if self._writer.begin().lsn or not self._opened.alone():
-                return False
-            identity = msgspec.structs.replace(self._opened.identity, secret=secret)
-            try:
-                keys.create_keys(self._system, self.folder, identity)
-                self._system.sync_directory(self.folder)
-            except OSError as error:
-                raise failures.storage_error(error, "adopting a secret") from None
-            self._opened.identity = identity
-            self.secret = secret
+        with self._committer.at_work:
+            self._refuse_closed()
+            with self._writer.lock:
+                if self._writer.begin().lsn or not self._opened.alone():
+                    return False
+                identity = msgspec.structs.replace(self._opened.identity, secret=secret)
+                try:
+                    keys.create_keys(self._system, self.folder, identity)
+                    self._system.sync_directory(self.folder)
+                except OSError as error:
+                    raise failures.storage_error(error, "adopting a secret") from None
+                self._opened.identity = identity
+                self.secret = secret
         return True
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -329,7 +330,7 @@ class FileLog:
             self.catalog.save()
             self._leave_clean()
         finally:
-            with self._durable.one_at_a_time:  # a file closed under a sync would look like a failed one
+            with self._committer.at_work, self._durable.one_at_a_time:  # closed under a sync, it would look failed
                 self._closed = "the log is closed"
                 self._opened.close()
 
@@ -337,7 +338,7 @@ class FileLog:
         """The last to leave says so in the mark: the next opening need not look behind it."""
         opened = self._opened
         try:
-            with self._writer.lock:
+            with self._committer.at_work, self._writer.lock:
                 state = self._writer.begin()
                 mark = self._durable.state()
                 if opened.alone() and mark.same_end(state):
@@ -375,13 +376,12 @@ class FileLog:
         self._system.at_fork(before=before, in_parent=in_parent, in_child=in_child)
 
     def _inner_locks(self) -> Sequence[Lock]:
-        durable = self._durable
         opening = self._opened.segments.lock  # the child closes the segments, which takes it
-        return (self._committer.mutex, self._writer.lock.thread, durable.one_at_a_time, durable.lock.thread, opening)
+        return (self._committer.at_work, self._committer.mutex, self._durable.one_at_a_time, opening)
 
     def quiesce(self) -> bool:
         """Wait until no thread is within a commit, and hold them off; False when closed."""
-        if self._closed:
+        if self._closed and not self._committer.at_work.locked():  # which is held while the files are closed
             return False
         for lock in self._inner_locks():
             lock.acquire()

@@ -241,13 +241,14 @@ class Shared:
 
 
 class FileLock:
-    """A lock between processes and threads, taken within a limit of seconds or LogBusy.
+    """A lock between processes, taken within a limit of seconds or LogBusy.
 
-    Presence is the held lock itself; the process number is only a label for the error.
+    Presence is the held lock itself; the process number is only a label for the error. The threads of this process
+    take turns by a lock of their own. Taken twice is taken once, and given back twice likewise: whoever was
+    interrupted before giving it back keeps no thread of this process from it.
     """
 
     def __init__(self, system: System, path: str, *, name: str, limit: float) -> None:
-        self.thread = system.lock()
         self._system = system
         self._fd = system.open_file(path, create=True)
         self._path = path
@@ -261,25 +262,13 @@ class FileLock:
         """Whether the file that is locked is the one at its path: its folder was not moved or replaced."""
         return self._system.path_identity(self._path) == self._system.file_identity(self._fd)
 
-    def reset(self) -> None:
-        """Let go, held or not: after an interrupt that may have come between taking it and saying so.
-
-        Only for who is the only one in this process that may hold it.
-        """
-        self._system.unlock_file(self._fd)
-        self.thread.acquire(blocking=False)
-        self.thread.release()
-
     def acquire(self) -> None:
         """Take it; LogBusy names the holder after the limit."""
-        if not self.thread.acquire(timeout=self._limit):
-            raise self._busy()
         try:
             if not self._system.try_lock_file(self._fd):
                 self._wait(lambda: self._system.try_lock_file(self._fd))
         except BaseException as error:
             self._system.unlock_file(self._fd)
-            self.thread.release()
             if isinstance(error, OSError):
                 raise failures.storage_error(error, "taking a lock") from None
             raise
@@ -316,15 +305,13 @@ class FileLock:
             self._system.close_file(fd)
 
     def release(self) -> None:
-        """Give it back."""
+        """Give it back, held or not."""
         self._system.unlock_file(self._fd)
-        self.thread.release()
 
     __enter__ = acquire
 
     def __exit__(self, *_: object) -> None:
         self._system.unlock_file(self._fd)
-        self.thread.release()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 _PROCESSES = "tests/crash/test_processes.py::"
 _RECOVERY = "tests/unit/test_log_recovery.py::"
 _DISTRUST = "tests/unit/test_log_distrust.py::"
+_INTERRUPTS = f"{_PROCESSES}test_L10_interrupts_wherever_they_come_lose_no_ack_and_leave_nobody_waiting"
 _FORKED = f"{_PROCESSES}test_L9_forked_children_are_refused_and_harm_nobody"
 
 BUGS = (
@@ -160,5 +161,56 @@ BUGS = (
         "L7 L10",
         "a caller waits for ever for the answer of a group that failed",
         hangs=True,
+    ),
+    Mutant(
+        "who-comes-later-goes-first",
+        "log/committer.py",
+        "            inline = not self._queue and not self.at_work.locked()\n",
+        "            inline = not self.at_work.locked()\n",
+        "tests/unit/test_log_committer.py::test_L10_who_waits_goes_before_who_comes_later_and_finds_nobody_at_work",
+        "L10",
+        "a busy caller passes those who wait, again and again",
+    ),
+    Mutant(
+        "queued-and-nobody-told",
+        "log/committer.py",
+        "        handed_over = (bool(self._queue) and self._thread is not None) or self._wake_thread()\n"
+        "        self._queue.append(pending)\n",
+        "        first = not self._queue\n        self._queue.append(pending)\n"
+        "        handed_over = (not first and self._thread is not None) or self._wake_thread()\n",
+        "tests/unit/test_log_committer.py::test_L10_who_is_interrupted_while_it_wakes_the_thread_leaves_nobody_asleep",
+        "L10",
+        "after an interrupt at the wrong moment all who append wait for ever",
+        hangs=True,
+    ),
+    Mutant(
+        "an-interrupt-leaves-the-log-at-work",
+        "log/committer.py",
+        "            with self.at_work:\n                self._refuse_closed()\n"
+        "                self._commit([pending])\n",
+        "            self.at_work.acquire()\n            self._commit([pending])\n            self.at_work.release()\n",
+        _INTERRUPTS,
+        "L10",
+        "after an interrupt nobody commits any more",
+        hangs=True,
+    ),
+    Mutant(
+        "a-secret-adopted-beside-a-write",
+        "log/file_log.py",
+        "        with self._committer.at_work:\n            self._refuse_closed()\n"
+        "            with self._writer.lock:\n",
+        "        if True:\n            self._refuse_closed()\n            with self._writer.lock:\n",
+        "tests/crash/test_closing.py::test_L9_a_secret_is_not_adopted_beside_a_write_of_another_thread",
+        "L9 L11",
+        "a log that holds events gets another secret, and knows its own keys no more",
+    ),
+    Mutant(
+        "forked-while-it-closes",
+        "log/file_log.py",
+        "        if self._closed and not self._committer.at_work.locked():  #",
+        "        if self._closed:  #",
+        f"{_PROCESSES}test_L9_a_child_that_outlives_its_parent_does_not_keep_the_store",
+        "L9",
+        "a child forked while the store is closed keeps it",
     ),
 )
