@@ -94,10 +94,10 @@ class Exploration:
 
     def _fails(self, at: int) -> Iterator[Failure]:
         """The call is refused; or it is, and who is told dies before it can tell anybody."""
-        for kind in ("EIO", "ENOSPC", "EIO-read"):
+        for kinds in (("EIO",), ("ENOSPC",), ("EIO-read",), ("short", "ENOSPC")):
             machine, book = self._machine.fork(), self._book.copy()
-            self._live(machine, book, Life(scripts=self._scenario.scripts, faults=((at, kind),)))
-            yield from self._aftermath(machine, book, f"{kind} at {at}", deep=False)
+            self._live(machine, book, Life(scripts=self._scenario.scripts, faults=tuple(enumerate(kinds, at))))
+            yield from self._aftermath(machine, book, f"{', '.join(kinds)} at {at}", deep=False)
         machine, book = self._machine.fork(), self._book.copy()
         told = Life(scripts=self._scenario.scripts, faults=((at, "EIO"),), crash="process", at=at + 1)
         self._live(machine, book, told)

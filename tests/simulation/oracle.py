@@ -8,6 +8,7 @@ the power goes: then it stays if something behind it was durable, and may else b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -227,7 +228,10 @@ def repeated(book: Book, found: Found) -> Iterator[Witness]:
 
 
 def torn(book: Book, found: Found) -> Iterator[Witness]:
-    """A part of a batch is there, or its events are apart, or its transactions are not those asked for."""
+    """A part of a batch is there, or its events are apart, or its transactions are not those asked for.
+
+    One whose transactions bring their times may end after any of them.
+    """
     at, events = 0, found.events
     while at < len(events):
         name = (tag_of(events[at]) or "").partition("/")[0]
@@ -238,15 +242,28 @@ def torn(book: Book, found: Found) -> Iterator[Witness]:
         request = attempts[0].request
         tags = request.tags()
         there = [tag_of(event) for event in events[at : at + len(tags)]]
+        if request.times:
+            there, tags = _begun(request, there)
         if there != tags:
             yield Witness("torn", at + 1, f"of {len(tags)} events of {name}: {', '.join(map(str, there))}")
             at += 1
             continue
+        end = at + len(tags)
         for sizes in request.sizes:
+            if at == end:
+                break
             first = events[at].lsn
             if any(event.txn != first for event in events[at : at + len(sizes)]):
                 yield Witness("torn", first, f"a transaction of {name} is not one")
             at += len(sizes)
+
+
+def _begun(request: Request, there: list[str | None]) -> tuple[list[str | None], list[str]]:
+    """Of what is there the part that is this request's, and the transactions that it has begun, whole."""
+    mine = list(takewhile(lambda each: (each or "").partition("/")[0] == request.name, there))
+    tags = request.tags()
+    ends = accumulate(map(len, request.sizes))
+    return mine, tags[: next(end for end in ends if end >= len(mine))]
 
 
 def unwanted(book: Book, found: Found) -> Iterator[Witness]:

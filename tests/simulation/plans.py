@@ -141,6 +141,7 @@ class _Draw:
             memory=rng.randint(1, 3),
             durability=durability,
             expects=expects,
+            times=rng.random() < 0.1,
         )
 
     def _keyed(self, durability: Durability) -> Request:

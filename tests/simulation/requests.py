@@ -15,12 +15,15 @@ from walnut.ports import Batch, Condition
 
 Expectation = Literal["none", "current", "stale", "matches"]
 
+_FAR = 4_000_000_000 * 10**9
+
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One append. `sizes`: bytes of text of each event, by transaction; `memory`: which one all of them touch.
 
     `key`: an idempotency key, the same for all requests of this name; `other`: the same key with another content.
-    `expects`: a condition on the memory, as the caller sees it when it asks.
+    `expects`: a condition on the memory, as the caller sees it when it asks. `times`: the transactions bring times of
+    their own, as an import's do, so that each is a frame.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     durability: Durability = "disk"
     key: str | None = None
     expects: Expectation = "none"
+    times: bool = False
 
     @property
     def count(self) -> int:
@@ -42,7 +46,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def drafts(self) -> tuple[tuple[Draft, ...], ...]:
         """The transactions."""
-        return _drafts(self.name, self.sizes, self.memory, self.key)
+        return _drafts(self.name, self.sizes, self.memory, self.key, self.times)
 
     def tags(self) -> list[str]:
         """What names its events, in order."""
@@ -90,18 +94,30 @@ def conflict(lsn: int) -> VersionConflict:
 
 @lru_cache(maxsize=512)
 def _drafts(
-    name: str, sizes: tuple[tuple[int, ...], ...], memory: int, key: str | None
+    name: str, sizes: tuple[tuple[int, ...], ...], memory: int, key: str | None, times: bool
 ) -> tuple[tuple[Draft, ...], ...]:
     return tuple(
         tuple(
-            _draft(tag(name, t, n), size, touch(memory), f"{key}/{t}" if key is not None and n == 0 else None)
+            _draft(
+                tag(name, t, n),
+                size,
+                touch(memory),
+                f"{key}/{t}" if key is not None and n == 0 else None,
+                _brought(name, t) if times else None,
+            )
             for n, size in enumerate(part)
         )
         for t, part in enumerate(sizes)
     )
 
 
-def _draft(called: str, size: int, memory: bytes, keyed: str | None) -> Draft:
+def _brought(name: str, transaction: int) -> int:
+    """A time far ahead, ns: later requests have later ones, so that the log seldom refuses them."""
+    number = "".join(letter for letter in name if letter.isdigit())
+    return _FAR + (int(number or 0) * 100 + transaction) * 1_000_000
+
+
+def _draft(called: str, size: int, memory: bytes, keyed: str | None, brought: int | None) -> Draft:
     content = Content(
         scope="user:simulated",
         actor="agent:simulated",
@@ -117,4 +133,5 @@ def _draft(called: str, size: int, memory: bytes, keyed: str | None) -> Draft:
         kind_if_exists="memory.update" if hashed(called)[0] % 2 else None,
         touches=(memory,),
         idem=hashed(keyed) if keyed else None,
+        recorded_at=brought,
     )

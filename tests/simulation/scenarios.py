@@ -61,6 +61,23 @@ SCENARIOS = (
         (script(write("a1", 1500), write("p1", 1500, durability="process"), write("a2", 700), closes=False),),
         before=(_NEARLY_FULL,),
     ),
+    Scenario(
+        "frames",
+        (
+            Script(
+                threads=(
+                    (
+                        Append(Request(name="t1", sizes=((40,), (300, 8), (900,)), times=True)),
+                        Append(Request(name="t2", sizes=((40,), (8,)), times=True, durability="process")),
+                        Append(Request(name="t3", sizes=((1500,), (1500,)), times=True)),
+                    ),
+                    (write("a1"), write("a2", 300)),
+                ),
+                closes=False,
+            ),
+        ),
+        before=(_SOME,),
+    ),
     Scenario("roll-process", (script(*(write(f"p{n}", 900, durability="process") for n in range(6)), closes=False),)),
     Scenario(
         "keeper",

@@ -103,6 +103,25 @@ def test_what_was_acknowledged_at_process_may_go_with_the_power_but_with_nothing
     assert "lost" in names(book, events[:6])
 
 
+def test_only_a_batch_with_times_may_end_early_and_only_after_a_transaction(
+    history: tuple[Book, Events, MemoryLog],
+) -> None:
+    book, events, log = history
+    request = Request(name="f9", sizes=((20,), (20, 20)), times=True)
+    book.asked(request)
+    log.append(request.batch(0))
+    more = list(log.read(after=8))
+    assert not names(book, [*events, *more])
+    assert not names(book, [*events, *more[:1]])
+    assert names(book, [*events, *more[:2]]) == {"torn"}
+    book.asked(Request(name="g", sizes=((20,), (20, 20))))
+    assert names(book, [*events, replace(more[0], content=_named(more[0], "g/0.0"))]) >= {"torn"}
+
+
+def _named(event: Event, tag: str) -> Content:
+    return replace(_content(event), payload={"tag": tag})
+
+
 def test_what_a_reader_was_shown_must_stay(history: tuple[Book, Events, MemoryLog]) -> None:
     book, events, _ = history
     book.shown(events)

@@ -33,8 +33,10 @@ def test_L1_L4_L6_L9_a_crash_at_any_call_loses_nothing(
 ) -> None:
     """Of a process or of the machine, and then at the calls of the recovery."""
     soak = rounds(10) == 10
-    several = len(next(each for each in SCENARIOS if each.name == name).scripts) > 1
-    depths: tuple[Depth, ...] = (Depth(2, 2), Depth(9, 1, 11)) if several else (Depth(1, 2), Depth(7, 1, 9))
+    processes = len(next(each for each in SCENARIOS if each.name == name).scripts)
+    depths: tuple[Depth, ...] = (Depth(1, 2), Depth(7, 1, 9))
+    if processes > 1:
+        depths = (Depth(2, 2) if processes == 2 else Depth(5, 1), Depth(9, 1, 11))
     if soak:
         depths = (Depth(1, 4), Depth(2, 2, 3), Depth(2, 2, 7))
     for seed, depth in zip((1, 3, 2), depths, strict=False):  # unordered names; evicted pages; neither

@@ -10,6 +10,7 @@ from tests.simulation.tally import Tally
 from walnut.errors import (
     DurabilityUnknown,
     IdempotencyConflict,
+    InvalidArgument,
     LogBusy,
     LogCorruption,
     StorageFailed,
@@ -202,6 +203,10 @@ class Process:
             book.conflicted(attempt, error.current)
         except IdempotencyConflict:
             book.refused(attempt)
+        except InvalidArgument:
+            book.refused(attempt)
+            if not request.times:  # those may come too late
+                raise
         except (LogBusy, StorageFull, StorageFailed, StoreClosed):
             book.refused(attempt)
             raise
