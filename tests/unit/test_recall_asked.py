@@ -72,6 +72,25 @@ def test_a_time_is_seen_from_the_moment_of_the_handle(world: World) -> None:
     assert world.found("the club run of two months ago", valid_at=ns("2023-10-12"))[:1] == [told["ten"]]
 
 
+@pytest.mark.parametrize(
+    ("query", "lifted"),
+    [("how was the club run in March?", "march"), ("how was the club run originally?", "march"), ("the club run", "")],
+)
+def test_a_session_is_lifted_by_what_is_of_the_time_or_the_first_that_is_asked_for(
+    world: World, query: str, lifted: str
+) -> None:
+    """Two sessions alike, but for their day: what another time's best turn says lifts no turn beside it much."""
+    beside = {}
+    for session, day in (("march", "2024-03-06"), ("may", "2024-05-08")):
+        place = {"source": {"session": session}, "occurred_at": ns(f"{day}T09:00")}
+        world.write(f"the club run went well, {'wood' if session == 'may' else 'hill'} this time", **place)
+        beside[session] = world.write(f"{'cake' if session == 'may' else 'soup'} after the run", **place)
+    found = {scored.lsn: scored for scored in world.recall(query, valid_at=NOW, mode="keyword")}
+    parts = {name: {part.name: part.value for part in found[lsn].parts}["session"] for name, lsn in beside.items()}
+    assert (parts["march"] > 2 * parts["may"]) == (lifted == "march")
+    assert parts["may"] > 0
+
+
 def test_of_repetitions_the_one_at_the_time_asked_for_counts(world: World) -> None:
     days = ["2024-03-06", "2024-03-20", "2024-05-08"]
     march, later, may = (world.write("the wiper motor broke again", occurred_at=ns(day)) for day in days)

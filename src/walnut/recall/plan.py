@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vector: float = 1.0
     #: Of the mean of text and vector part of the best candidate in the session.
     session: float = 1.0
+    #: As much a candidate counts there that is not of the time, or not the first, that the query asks for.
+    session_other: float = 0.25
     speaker: float = 0.5
     #: Of what the assistant said, where the query asks for that.
     assistant: float = 0.25

@@ -74,7 +74,7 @@ def rank(
     columns = (
         texts,
         nears,
-        _sessions(docs, texts, nears, settings),
+        _sessions(docs, texts, nears, _fits(asked, signals.asked, settings), settings),
         _speakers(docs, signals, settings),
         [-settings.question * doc.asks for doc in docs],
         [-settings.duplicate * (doc.lsn in others) for doc in docs],
@@ -127,9 +127,17 @@ def _nears(
     return nears
 
 
-def _sessions(docs: Sequence[Doc], texts: Sequence[float], nears: Sequence[float], settings: Settings) -> list[float]:
+def _sessions(
+    docs: Sequence[Doc],
+    texts: Sequence[float],
+    nears: Sequence[float],
+    fits: Sequence[float] | None,
+    settings: Settings,
+) -> list[float]:
     """The best candidate of the same session, by text and vector together; a version's own where it has none."""
     together = [(said + meant) / 2 for said, meant in zip(texts, nears, strict=True)]
+    if fits is not None:
+        together = [value * fit for value, fit in zip(together, fits, strict=True)]
     best: dict[int | None, float] = {}
     for doc, value in zip(docs, together, strict=True):
         if value > best.get(doc.session, 0.0):
@@ -137,6 +145,20 @@ def _sessions(docs: Sequence[Doc], texts: Sequence[float], nears: Sequence[float
     return [
         settings.session * (value if doc.session is None else best.get(doc.session, 0.0))
         for doc, value in zip(docs, together, strict=True)
+    ]
+
+
+def _fits(asked: Sequence[Sequence[float]], wanted: Asked, settings: Settings) -> list[float] | None:
+    """How much each candidate says for its session where the query asks for a time, or for the first: more if it is."""
+    first = wanted.towards < 0
+    most = settings.time * bool(wanted.windows) + settings.order * first
+    if not most:
+        return None
+    times, _, orders, _ = asked
+    other = settings.session_other
+    return [
+        other + (1 - other) * (time + first * (order + settings.order)) / most
+        for time, order in zip(times, orders, strict=True)
     ]
 
 

@@ -407,4 +407,14 @@ BUGS = (
         "R3",
         "a query of many emoji takes six times as long",
     ),
+    Mutant(
+        "any-time-lifts-its-session",
+        "recall/rank.py",
+        "    if not most:\n        return None\n",
+        "    if most or not most:\n        return None\n",
+        "tests/unit/test_recall_asked.py::"
+        "test_a_session_is_lifted_by_what_is_of_the_time_or_the_first_that_is_asked_for",
+        "R3",
+        "turns beside what happened at another time stand before those of the time that is asked for",
+    ),
 )
