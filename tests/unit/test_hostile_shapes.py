@@ -8,6 +8,7 @@ import pytest
 
 import walnut
 from walnut.embed import pieces
+from walnut.recall import excerpt as excerpts
 from walnut.recall.asked import asked
 from walnut.recall.counting import estimate
 from walnut.recall.excerpt import excerpt
@@ -81,6 +82,16 @@ def test_a_query_counts_up_to_a_length_and_its_first_terms_count(shape: str) -> 
     query = SHAPES[shape](3 * terms.MOST_QUERY)
     found = terms.query_terms(query, most=SETTINGS.most_terms)
     assert found == terms.query_terms(query[: terms.MOST_QUERY], most=10**9)[: SETTINGS.most_terms]
+
+
+@pytest.mark.parametrize("shape", ["questions", "punctuation", "any letters", "brackets", "all distinct words"])
+def test_a_passage_is_looked_for_at_so_many_places_and_no_more(shape: str) -> None:
+    text = SHAPES[shape](1_000_000)
+    starts = list(excerpts._starts(text))
+    assert starts[0] == 0
+    assert len(starts) <= excerpts._MOST_STARTS + 1
+    if shape == "questions":
+        assert list(excerpts._starts(SHAPES[shape](9_000)))[:3] == [0, 3, 6], "each sentence, where there are few"
 
 
 def test_a_search_splits_its_query_into_words_once() -> None:

@@ -21,6 +21,8 @@ _FOR_A_WORD = 0.2
 _SENTENCE = re.compile("[.!?\u0964\u061f]['\")\\]\u201d\u2019]*\\s+|[\u3002\uff01\uff1f]+")
 #: Characters after which a passage may begin within a sentence.
 _LONG = 300
+#: About so many places at most are looked at where a passage may begin: in a long text, short sentences count together.
+_MOST_STARTS = 20_000
 _JOINER = "\u200d"
 
 
@@ -71,9 +73,9 @@ def _start(text: str, length: int, wanted: Collection[int]) -> int:
 
 def _starts(text: str) -> Iterator[int]:
     """Where sentences begin, and within long ones words."""
-    begin = 0
+    begin, least = 0, len(text) // _MOST_STARTS
     for end in (*(found.end() for found in _SENTENCE.finditer(text)), len(text)):
-        while begin < end:
+        while begin < end and (end - begin >= least or end == len(text)):
             yield begin
             blank = text.find(" ", begin + _LONG, end) if end - begin > 2 * _LONG else -1
             begin = end if blank < 0 else blank + 1

@@ -417,4 +417,13 @@ BUGS = (
         "R3",
         "turns beside what happened at another time stand before those of the time that is asked for",
     ),
+    Mutant(
+        "a-passage-may-begin-anywhere-in-a-megabyte",
+        "recall/excerpt.py",
+        "    begin, least = 0, len(text) // _MOST_STARTS\n",
+        "    begin, least = 0, 0\n",
+        "tests/unit/test_hostile_shapes.py::test_a_passage_is_looked_for_at_so_many_places_and_no_more",
+        "C1",
+        "one memory of very short sentences holds up each context for seconds",
+    ),
 )
