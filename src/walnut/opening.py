@@ -54,6 +54,9 @@ def handle(
     binding = Binding(scope=scopes.check(scope), actor=check_actor(actor))
     level = parse.durability(durability)
     backend, address = _backend(url)
+    machine = system or System()
+    if backend is _folder:  # wherever the program goes from here
+        address = machine.absolute(address)
     wish = Wish(
         address=address,
         create=limits.flag(create, where="create"),
@@ -61,7 +64,6 @@ def handle(
         busy_timeout=limits.seconds(busy_timeout, where="busy_timeout"),
         checkpoint_every=limits.whole(checkpoint_every, where="checkpoint_every"),
     )
-    machine = system or System()
     if embedder is not None:
         limits.embedder(embedder)
     log, open_views = backend(machine, wish)

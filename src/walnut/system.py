@@ -22,7 +22,22 @@ _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afpfs", "9p", "ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs"}
     | {"fuse.s3fs", "lustre", "beegfs", "ocfs2", "webdav", "davfs"}
 )
+#: The highest descriptor of standard input, output and error.
+_STANDARD = 2
 _SHARED, _EXCLUSIVE = fcntl.LOCK_SH | fcntl.LOCK_NB, fcntl.LOCK_EX | fcntl.LOCK_NB
+
+
+def _above_standard(fd: int) -> int:
+    """Another descriptor for a file that got one of a closed standard stream: what is printed would go into it.
+
+    The null device takes its place, or a map's own descriptor would.
+    """
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STANDARD + 1)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, fd)
+    if null > _STANDARD:
+        os.close(null)
+    return moved
 
 
 class Lock(Protocol):
@@ -131,7 +146,8 @@ class System:
             flags |= os.O_CREAT
         if exclusive:
             flags |= os.O_EXCL
-        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        return fd if fd > _STANDARD else _above_standard(fd)
 
     def close_file(self, fd: int) -> None:
         """Close a descriptor."""
@@ -188,9 +204,10 @@ class System:
         status = os.fstat(fd)
         return status.st_dev, status.st_ino
 
-    def is_deleted(self, fd: int) -> bool:
-        """Whether the open file has no name any more: it is gone once it is closed."""
-        return os.fstat(fd).st_nlink == 0
+    def named_identity(self, fd: int) -> tuple[int, int] | None:
+        """The same, None when the open file has no name any more: it is gone once it is closed."""
+        status = os.fstat(fd)
+        return (status.st_dev, status.st_ino) if status.st_nlink else None
 
     def rename(self, source: str, target: str) -> None:
         """Replace `target` atomically."""

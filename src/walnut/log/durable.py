@@ -71,16 +71,17 @@ class Durable:
             try:
                 if written.segment not in segments.taken_up:
                     recovery.take_up(system, segments, self._shared, written)
-                fd = segments.get(written.segment).fd
-                system.datasync(fd)
-                deleted = system.is_deleted(fd)
+                place = segments.get(written.segment)
+                system.datasync(place.fd)
+                found = system.named_identity(place.fd)
             except OSError:
                 self._shared.poison(self._epoch)
                 raise failures.poisoned("the sync failed") from None
             except StorageFailed as error:  # a segment that can't be opened: nothing was asked of the disk yet
                 raise failures.unconfirmed(error) from None
-            if deleted:
+            if found is None:
                 raise StorageFailed("the log's file was deleted", hint="restore the folder; nothing was acknowledged")
+            segments.refuse_other(place, found)
             return self._publish(written)
 
     def confirm(self, lsn: int) -> None:

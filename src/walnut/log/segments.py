@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from walnut.errors import LogCorruption, NotFound, StoreClosed, WalnutError
+from walnut.errors import LogCorruption, NotFound, StorageFailed, StoreClosed, WalnutError
 from walnut.log import failures, frame, segment
 from walnut.log.frame import Header
 from walnut.log.segment import SegmentHeader
@@ -23,6 +23,7 @@ class Segment(msgspec.Struct, frozen=True):
     file: str
     fd: int
     seed: int
+    identity: tuple[int, int] = (0, 0)
 
     @property
     def number(self) -> int:
@@ -109,12 +110,13 @@ class Segments:
             raise failures.storage_error(error, "opening a segment", where=f"log/{file}") from None
         try:
             header = self._check_segment(fd, f"log/{file}", number, generation)
+            identity = self._system.file_identity(fd)
         except BaseException as error:
             self._system.close_file(fd)
             if isinstance(error, OSError):
                 raise failures.storage_error(error, "opening a segment", where=f"log/{file}") from None
             raise
-        return Segment(header, path, f"log/{file}", fd, frame.seed(self._log_id, number))
+        return Segment(header, path, f"log/{file}", fd, frame.seed(self._log_id, number), identity)
 
     def _check_segment(self, fd: int, file: str, number: int, generation: int) -> SegmentHeader:
         header = segment.decode_header(self._system.read_at(fd, segment.HEADER_SIZE, 0), file=file)
@@ -124,6 +126,12 @@ class Segments:
         if size < header.capacity:
             raise LogCorruption("the segment file is cut off", file=file, offset=size)
         return header
+
+    def refuse_other(self, place: Segment, found: tuple[int, int]) -> None:
+        """StorageFailed when another file has the segment's descriptor: whoever closed it did so unasked."""
+        if found != place.identity:
+            hint = "find what closes descriptors it did not open; open the store again"
+            raise StorageFailed("another part of the program closed the log's file", hint=hint)
 
     def find(self, lsn: int) -> int:
         """Number of the segment that `lsn` would be in."""

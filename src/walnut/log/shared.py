@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import google_crc32c
 import msgspec
@@ -268,7 +269,8 @@ class FileLock:
             if not self._system.try_lock_file(self._fd):
                 self._wait(lambda: self._system.try_lock_file(self._fd))
         except BaseException as error:
-            self._system.unlock_file(self._fd)
+            with suppress(OSError):
+                self._system.unlock_file(self._fd)
             if isinstance(error, OSError):
                 raise failures.storage_error(error, "taking a lock") from None
             raise

@@ -121,6 +121,7 @@ class Writer:
                 state = self.roll(state, need=len(data))
                 place = self._segments.get(state.segment)
                 data, frames, after = self._encode(place, state, groups, synced)
+            self._segments.refuse_other(place, self._system.file_identity(place.fd))
             self._shared.intend(after.segment, after.end)
             first = frames[0][2].end - state.end
             if len(data) > first:  # last of all: without it nothing that a failed write left behind it counts

@@ -17,7 +17,7 @@ BUGS = (
     Mutant(
         "no-sync-before-the-ack",
         "log/durable.py",
-        "                system.datasync(fd)\n",
+        "                system.datasync(place.fd)\n",
         "",
         _BEFORE_THE_ACK,
         "L1",
@@ -55,8 +55,8 @@ BUGS = (
     Mutant(
         "watermark-published-before-the-sync",
         "log/durable.py",
-        "                system.datasync(fd)\n",
-        "                self._publish(written)\n                system.datasync(fd)\n",
+        "                system.datasync(place.fd)\n",
+        "                self._publish(written)\n                system.datasync(place.fd)\n",
         _STILL_AT_WORK,
         "L3 L1",
         "readers and other processes are told of events that a power cut may take back",
@@ -157,9 +157,9 @@ BUGS = (
     Mutant(
         "failed-sync-tried-again",
         "log/durable.py",
-        "                system.datasync(fd)\n",
-        "                try:\n                    system.datasync(fd)\n                except OSError:\n"
-        "                    system.datasync(fd)\n",
+        "                system.datasync(place.fd)\n",
+        "                try:\n                    system.datasync(place.fd)\n                except OSError:\n"
+        "                    system.datasync(place.fd)\n",
         f"{_FAULTS}test_L7_a_sync_that_failed_once_is_not_asked_for_again",
         "L7",
         "the kernel has given the pages up, so that a second sync succeeds and means nothing",

@@ -5,6 +5,10 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _FILES = "tests/contract/test_views_files.py"
+_HOSTS = (
+    "tests/crash/test_hosts.py::"
+    "test_L1_whatever_its_program_does_to_its_descriptors_a_store_acknowledges_only_what_it_keeps"
+)
 _ANSWERS = "tests/crash/test_answers.py::"
 _SHARED_COMMIT = "test_L8_L11_a_write_that_fails_is_not_the_error_of_who_shares_its_commit_and_writes_nothing"
 
@@ -185,5 +189,41 @@ BUGS = (
         f"{_ANSWERS}test_L8_of_a_batch_of_several_frames_that_the_disk_refuses_nothing_is_written",
         "L8",
         "of an import that was refused for want of space a part is there",
+    ),
+    Mutant(
+        "frames-into-another-file",
+        "log/writer.py",
+        "            self._segments.refuse_other(place, self._system.file_identity(place.fd))\n",
+        "",
+        f"{_HOSTS} -k closes_descriptors",
+        "L1",
+        "where a program closes descriptors it did not open, frames go into another file of its",
+    ),
+    Mutant(
+        "another-file-s-sync-is-an-ack",
+        "log/durable.py",
+        "            segments.refuse_other(place, found)\n",
+        "",
+        f"{_HOSTS} -k closes_the_last_segment",
+        "L1",
+        "an event is acknowledged by the sync of another file",
+    ),
+    Mutant(
+        "locks-in-place-of-standard-streams",
+        "system.py",
+        "        return fd if fd > _STANDARD else _above_standard(fd)\n",
+        "        return fd\n",
+        f"{_HOSTS} -k has_no_standard_streams",
+        "L9",
+        "a daemon that opens its standard streams later lets go of the locks",
+    ),
+    Mutant(
+        "views-go-where-the-program-goes",
+        "opening.py",
+        "        address = machine.absolute(address)\n",
+        "        pass\n",
+        "tests/crash/test_hosts.py::test_a_store_stays_where_it_was_opened_wherever_the_program_goes",
+        "V4",
+        "after a change of folder the views are made in another place",
     ),
 )

@@ -222,9 +222,9 @@ class SimSystem(System):
     def file_identity(self, fd: int) -> tuple[int, int]:
         return 1, self._at(fd).number
 
-    def is_deleted(self, fd: int) -> bool:
+    def named_identity(self, fd: int) -> tuple[int, int] | None:
         self.look()
-        return self._at(fd).links == 0
+        return self.file_identity(fd) if self._at(fd).links else None
 
     def rename(self, source: str, target: str) -> None:
         self.look()
