@@ -230,15 +230,13 @@ def admit(batch: Batch, *, overlay: Overlay, checked: Precheck | None = None) ->
             results += [appended(entry) for entry in overlay.entries[position:]]
         if batch.conditions and not batch.transactions:
             _check(batch.conditions, overlay, checked)
-    except IdempotencyConflict as error:
+    except BaseException as error:
         overlay.cut(start)
-        if (error.lsn or 0) > overlay.last_lsn:  # an LSN of this batch, which will be another event's
-            hint = "use a new key for a new request"
-            raise IdempotencyConflict("a batch uses one idempotency key for two requests", hint=hint) from None
-        overlay.named = error.lsn or 0
-        raise
-    except BaseException:
-        overlay.cut(start)
+        if isinstance(error, IdempotencyConflict):
+            if (error.lsn or 0) > overlay.last_lsn:  # an LSN of this batch, which will be another event's
+                hint = "use a new key for a new request"
+                raise IdempotencyConflict("a batch uses one idempotency key for two requests", hint=hint) from None
+            overlay.named = error.lsn or 0
         raise
     entries = overlay.entries[start:]
     if entries and batch.durability == "disk":

@@ -148,7 +148,7 @@ BUGS = (
     Mutant(
         "another-request-s-event-may-be-taken-back",
         "log/admission.py",
-        "        overlay.named = error.lsn or 0\n",
+        "            overlay.named = error.lsn or 0\n",
         "",
         f"{_ANSWERS}test_L11_another_request_under_a_key_is_told_the_lsn_of_what_is_on_disk",
         "L11 L3",
