@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import chain
 from typing import NamedTuple
 from zlib import crc32
 
@@ -27,6 +26,8 @@ CONTEXT_TERMS = 30
 
 _DAY = 86_400 * 10**9
 DAY_TERMS = 3
+#: Bytes of a term.
+_WIDTH = 4
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _QUESTION_MARKS = "?\uff1f\u061f\u037e"
 _SENTENCE_END = re.compile(f"[.!\u3002\uff01{_QUESTION_MARKS}](?=\\s|$)")
@@ -74,9 +75,11 @@ class Batch:
         speaker, speaker_forms = _speaker(source.get("speaker"))
         said, tags = str(payload.get("text", "")), _tags(payload.get("tags"))
         words, forms = terms.formed(said)
-        (day, day_forms), said_tags = _day(occurred // _DAY), [terms.formed(tag) for tag in tags]
-        body = [*speaker, *day, *words, *chain.from_iterable(numbers for numbers, _ in said_tags)]
-        body_forms = b"".join((speaker_forms, day_forms, forms, *(each for _, each in said_tags)))
+        day, day_forms = _day(occurred // _DAY)
+        body, body_forms = [*speaker, *day, *words], speaker_forms + day_forms + forms
+        for tag_terms, tag_forms in map(terms.formed, tags):
+            body += tag_terms
+            body_forms += tag_forms
         ctx: list[int] = []
         if session is not None:
             turns = self._sessions.get(session) or self._sessions.setdefault(session, _Turns(self._db, session))
@@ -90,8 +93,11 @@ class Batch:
         )
         row = (lsn, scope, session, occurred, _confidence(payload.get("confidence")), _asks(said))
         weight = len(set(words).difference(terms.STOP_TERMS))
-        echo = _echo(scope, speaker, words, forms, payload)
-        fields = (echo, len(speaker), array("I", body).tobytes(), body_forms, array("I", ctx).tobytes())
+        packed, start = array("I", body).tobytes(), _WIDTH * (len(speaker) + DAY_TERMS)
+        echo = _echo(
+            scope, packed[: _WIDTH * len(speaker)], packed[start : start + _WIDTH * len(words)] + forms, payload
+        )
+        fields = (echo, len(speaker), packed, body_forms, array("I", ctx).tobytes())
         self._docs.append((*row, weight, *fields, after.docs, after.body, after.ctx, after.newest))
         self._postings.append((lsn, tokens(scope, {*body, *ctx}, tags)))
 
@@ -150,7 +156,8 @@ def tokens(scope: int, distinct: Collection[int], tags: Sequence[str]) -> str:
     """What FTS5 indexes of a version: eight hexadecimal digits for the scope, eight for the term."""
     pairs = array("I", (scope,)) * (2 * len(distinct))
     pairs[1::2] = array("I", distinct)
-    return " ".join((pairs.tobytes().hex(" ", 8), *(tag_token(scope, tag) for tag in tags)))
+    found = pairs.tobytes().hex(" ", 8)
+    return " ".join((found, *(tag_token(scope, tag) for tag in tags))) if tags else found
 
 
 @lru_cache(maxsize=4096)
@@ -177,11 +184,11 @@ def _asks(said: str) -> bool:
     return all(end in _QUESTION_MARKS for end in _SENTENCE_END.findall(said))
 
 
-def _echo(scope: int, speaker: Sequence[int], words: Sequence[int], forms: bytes, payload: dict[str, Json]) -> int:
+def _echo(scope: int, speaker: bytes, said: bytes, payload: dict[str, Json]) -> int:
     """Another key, or other data, makes it another thing though the words are the same."""
-    said = crc32(array("I", [*speaker, 0, *words]).tobytes() + forms, scope)
+    found = crc32(said, crc32(speaker + bytes(_WIDTH), scope))
     key, data = payload.get("key"), payload.get("data")
-    return said if key is None and data is None else crc32(_encode([key, data]), said)
+    return found if key is None and data is None else crc32(_encode([key, data]), found)
 
 
 def _confidence(given: Json) -> float | None:
