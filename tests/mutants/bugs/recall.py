@@ -94,8 +94,8 @@ BUGS = (
     Mutant(
         "forms-stand-beside-other-words",
         "views/folds/text_rows.py",
-        "(speaker_forms, day_forms, forms, *",
-        "(forms, speaker_forms, day_forms, *",
+        "speaker_forms + day_forms + forms\n",
+        "forms + speaker_forms + day_forms\n",
         f"{_FORMS}test_R3_forms_are_those_of_the_words_whoever_speaks_and_whatever_is_tagged",
         "R3",
         "a word counts as another form, because somebody is named as its speaker",
@@ -103,8 +103,8 @@ BUGS = (
     Mutant(
         "equal-words-of-two-scopes-are-one-thing",
         "views/folds/text_rows.py",
-        "+ forms, scope)\n",
-        "+ forms, 0)\n",
+        "bytes(_WIDTH), scope)",
+        "bytes(_WIDTH), 0)",
         f"{_HITS}test_the_same_words_in_another_scope_are_no_repetition",
         "R1 R4",
         "a memory of one scope is taken for a repetition of another's",
@@ -112,8 +112,8 @@ BUGS = (
     Mutant(
         "equal-words-of-two-speakers-are-one-thing",
         "views/folds/text_rows.py",
-        "[*speaker, 0, *words]",
-        "[0, *words]",
+        "crc32(speaker + bytes",
+        "crc32(bytes",
         f"{_HITS}test_a_repetition_stands_once_and_says_how_often",
         "R4",
         "what Bob says hides that Alice says so, too",
@@ -121,8 +121,8 @@ BUGS = (
     Mutant(
         "equal-words-under-another-key-are-one-thing",
         "views/folds/text_rows.py",
-        "    return said if key is None and data is None else",
-        "    return said if True else",
+        "    return found if key is None and data is None else",
+        "    return found if True else",
         f"{_HITS}test_equal_words_under_another_key_or_with_other_data_are_no_repetition",
         "R4",
         "of two settings with the same value one is not found",
