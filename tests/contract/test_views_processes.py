@@ -12,13 +12,12 @@ import pytest
 
 from tests.unit.histories import append, touch, write
 from walnut.errors import ViewLag
+from walnut.log.file_log import FileLog
 from walnut.ports import Log
 from walnut.system import System
 from walnut.views.folds.memories_sql import MemoriesFold
 from walnut.views.reader import Moment
 from walnut.views.runner import Views
-
-file_log = pytest.importorskip("walnut.log.file_log")
 
 LATER = 2**62
 ROOT = Path(__file__).parents[2]
@@ -89,7 +88,7 @@ def start(program: str, folder: Path) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
-    opened: Log = file_log.FileLog.open(System(), str(tmp_path))
+    opened: Log = FileLog.open(System(), str(tmp_path))
     yield opened
     opened.close()
 

@@ -20,7 +20,7 @@ from walnut.recall import codes, indexes, rows
 from walnut.recall.codes import Codes
 from walnut.recall.vectors import Likely, Scan, Vectors
 
-pytest.importorskip("faiss")
+pytest.importorskip("faiss", reason="the extra `scale` is not installed")
 
 QUERIES = ("my dog is ill", "which train goes to Rome", "invoice", "who plays the cello")
 WORDS = ("dog", "cat", "train", "invoice", "cello", "puppy", "vet", "Rome", "paid", "concert", "ill", "late", "tax")
