@@ -93,10 +93,9 @@ class Batch:
         )
         row = (lsn, scope, session, occurred, _confidence(payload.get("confidence")), _asks(said))
         weight = len(set(words).difference(terms.STOP_TERMS))
-        packed, start = array("I", body).tobytes(), _WIDTH * (len(speaker) + DAY_TERMS)
-        echo = _echo(
-            scope, packed[: _WIDTH * len(speaker)], packed[start : start + _WIDTH * len(words)] + forms, payload
-        )
+        packed, named = array("I", body).tobytes(), _WIDTH * len(speaker)
+        start = named + _WIDTH * DAY_TERMS
+        echo = _echo(scope, packed[:named], packed[start : start + _WIDTH * len(words)] + forms, payload)
         fields = (echo, len(speaker), packed, body_forms, array("I", ctx).tobytes())
         self._docs.append((*row, weight, *fields, after.docs, after.body, after.ctx, after.newest))
         self._postings.append((lsn, tokens(scope, {*body, *ctx}, tags)))
